@@ -1,0 +1,176 @@
+"""Everything that flows: from a picture with regions to a sample with questions and targets.
+
+Frozen msgspec structs (nine times cheaper to make and thrice to decode than slotted dataclasses,
+docs/decisions/0001). They hold facts and references, never pixels, and know no file format.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from mgdata.geometry import Box
+
+ROW_FORMAT = 1
+"""Version of the rows in every table; raised when a field changes its meaning."""
+
+Shape = Literal["image", "pair", "clip", "views"]
+Association = Literal["referential", "semantic", "temporal", "spatial"]
+Kind = Literal["boxes", "text", "choice", "order", "count"]
+Scalar = str | int | float | bool | None
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every class here is: immutable, keyword-only, strict about unknown fields."""
+
+
+class Edit(Flow, omit_defaults=True):
+    """One change to an image's pixels. Only an edited image is ever re-encoded.
+
+    Edits are applied in the order upright, convert, crop, mark.
+    """
+
+    kind: Literal["upright", "convert", "crop", "mark"]
+    """`upright` bakes the EXIF orientation in, `convert` makes 8-bit RGB, `crop` cuts, `mark` draws."""
+    box: Box | None = None
+    """What is cut or drawn round, in upright pixels of the uncropped image."""
+    colour: str = "red"
+    """Colour of a drawn mark, by name."""
+
+
+class Image(Flow, omit_defaults=True):
+    """A reference to one image: where it lies and what is known of it. Never holds pixels."""
+
+    uri: str
+    """`<corpus>:<path below its root>`, so that no machine's path reaches a data file."""
+    width: int
+    """Pixels, of the upright image after its edits."""
+    height: int
+    """Pixels, of the upright image after its edits."""
+    orientation: int = 1
+    """EXIF orientation of the stored file, 1 to 8."""
+    format: str = ""
+    """Encoding of the stored file, lower case: `jpeg`, `png`, `webp`."""
+    frame: int | None = None
+    """Frame number as its corpus writes it; None for a photo."""
+    view: str | None = None
+    """Name of the camera, where there are several."""
+    bytes: int | None = None
+    """Size of the stored file; None until measured."""
+    sha256: str | None = None
+    """SHA-256 of the stored file; None until measured."""
+    edits: tuple[Edit, ...] = ()
+    """What is to be done to the pixels; empty means the stored bytes are published untouched."""
+    facts: dict[str, Scalar] = {}
+    """Columns that further measures added."""
+
+
+class Region(Flow, omit_defaults=True):
+    """One annotated object in one image of a record."""
+
+    image: int
+    """Index into the record's images."""
+    box: Box | None
+    """None: the annotation says that the object is not visible in this image."""
+    label: str
+    """Class name in the corpus' own words, lower case."""
+    phrase: str | None = None
+    """A referring expression, where the corpus has one."""
+    track: str | None = None
+    """Identity of the object over the images of its record."""
+    visibility: float | None = None
+    """Visible share, 0 to 1; None where the corpus does not say."""
+    clipped: bool = False
+    """The annotated box left the image and was cut at its edge."""
+    ignore: bool = False
+    """The corpus asks not to count this region either way (crowds, distractors)."""
+
+
+class Record(Flow, omit_defaults=True):
+    """One annotated item of a corpus: a picture, a pair, a clip, a set of views."""
+
+    key: str
+    """Unique over all corpora of a run: `<corpus>/<path or id>`."""
+    shape: Shape
+    """What its images are to each other."""
+    unit: str
+    """What must not be split: records with equal units go to the same split."""
+    images: tuple[Image, ...]
+    """In the corpus' order (time, view)."""
+    regions: tuple[Region, ...]
+    """Sorted by image."""
+    license: str
+    """SPDX id, or `unknown`, or the corpus' own name for its terms."""
+    exhaustive: tuple[str, ...] = ()
+    """Labels of which every instance is annotated."""
+    absent: tuple[str, ...] = ()
+    """Labels known not to be there."""
+    skipped: dict[str, int] = {}
+    """Regions and frames left out, by reason."""
+
+
+class Drop(Flow, omit_defaults=True):
+    """The only way anything disappears."""
+
+    key: str
+    """Record key, image uri or sample id."""
+    stage: str
+    """The stage that dropped it."""
+    reason: str
+    """A short reason, the same words for the same cause."""
+    value: str | None = None
+    """What was found."""
+
+
+class Target(Flow, omit_defaults=True):
+    """A box in one image: an answer, or a region given in a question."""
+
+    image: int
+    """Index into the sample's images."""
+    box: Box
+    """Pixels of that image as published (upright, after its edits)."""
+    phrase: str | None = None
+    """What the box shows, in words."""
+
+
+class Turn(Flow, omit_defaults=True):
+    """One question and its answer. Text holds placeholders, never the digits of a box."""
+
+    question: str
+    """With `<image:i>` where image i stands and `<region:i>` where a given box is written."""
+    answer: str
+    """With `<target:i>` where a target's box is written."""
+    kind: Kind = "boxes"
+    """How an answer is judged: boxes by IoU, the others against `gold`."""
+    regions: tuple[Target, ...] = ()
+    """Boxes given in the question."""
+    targets: tuple[Target, ...] = ()
+    """Boxes asked for: none, one or many; sorted by image, then left to right."""
+    asked: tuple[int, ...] = ()
+    """Images the question asks about; empty means all of them."""
+    options: tuple[str, ...] = ()
+    """What a `choice` or `order` question offers, in order."""
+    gold: str = ""
+    """The right answer in its shortest form, for every kind but boxes."""
+
+
+class Sample(Flow, omit_defaults=True):
+    """One conversation over several images: what a row of the release is made from."""
+
+    id: str
+    """Sixteen hex digits of what is asked about which pixels; wording does not change it."""
+    task: str
+    """Name of the recipe's task section."""
+    association: Association
+    """How its images hang together."""
+    split: str
+    """Where its units were assigned."""
+    images: tuple[Image, ...]
+    """In the order the question shows them."""
+    turns: tuple[Turn, ...]
+    """At least one."""
+    records: tuple[str, ...]
+    """Keys of the records it was made from."""
+    license: str
+    """Licences of its records, joined by ` AND `."""

@@ -1,0 +1,68 @@
+"""The errors a user can meet, as a tree, and the boundary that says whose plug-in failed.
+
+    MgdataError
+    ├── UsageError          wrong command line or recipe; exit 2
+    ├── EnvironmentFailure  missing root, full disk, engine that does not start; exit 3
+    ├── StorageError        a file that cannot be read, or a path that leaves its root
+    ├── Rejected            one bad item: becomes a Drop, never a crash
+    └── PluginError         a plug-in broke its contract; names the plug-in
+
+It knows nothing of what any plug-in does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class MgdataError(Exception):
+    """Something a person can act on: its text is one sentence with the way out."""
+
+    exit_code = 3
+
+
+class UsageError(MgdataError):
+    """The command line or the recipe is wrong. Nothing was written."""
+
+    exit_code = 2
+
+
+class EnvironmentFailure(MgdataError):
+    """A root, a disk, a lock or an engine is not what the run needs."""
+
+    exit_code = 3
+
+
+class StorageError(MgdataError):
+    """A file cannot be read or written, or its path leaves the root it belongs to."""
+
+
+class Rejected(MgdataError):
+    """One item is unfit. The stage turns it into a `Drop` with this reason and value."""
+
+    def __init__(self, reason: str, value: str | None = None) -> None:
+        super().__init__(reason if value is None else f"{reason}: {value}")
+        self.reason = reason
+        self.value = value
+
+
+class PluginError(MgdataError):
+    """A plug-in broke its contract; the message names it and the item it was given."""
+
+
+@contextmanager
+def boundary(plugin: str, item: str) -> Iterator[None]:
+    """Attribute whatever a plug-in raises to that plug-in and the item it worked on.
+
+    Our own errors pass through: they already say what is wrong. Anything else leaves as a
+    `PluginError` whose cause is the original exception.
+    """
+    try:
+        yield
+    except MgdataError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{plugin} failed on {item}: {type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,204 @@
+"""The contracts: all that the author of a corpus, measure, builder, filter or notation learns.
+
+A plug-in is a frozen, keyword-only dataclass: its fields are its settings, its name is its entry
+point. It raises plain Python errors; `errors.boundary` says whose they are. It is made on the
+driver, sent to workers by value, and holds no open file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import msgspec
+import numpy as np
+
+from mgdata.data import (
+    Association,
+    Drop,
+    Image,
+    Record,
+    Sample,
+    Scalar,
+    Shape,
+    Target,
+    Turn,
+)
+from mgdata.identity import Stream, content_id
+from mgdata.index import Index
+from mgdata.placeholders import fill
+from mgdata.storage import Root
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus(ABC):
+    """Reads one on-disk format into records.
+
+    Pure: the same files give the same records in the same order. `parts` runs on the driver and
+    only lists; `records` runs on a worker and reads one part.
+    """
+
+    license: ClassVar[str]
+    """SPDX id or `unknown`."""
+    homepage: ClassVar[str]
+    """Where to get the data."""
+    layout: ClassVar[str]
+    """The folder layout, a few lines, as `mgdata corpora` prints it."""
+    shape: ClassVar[Shape]
+    """Shape of its records."""
+    frame: ClassVar[Literal["stored", "upright"]] = "stored"
+    """Which pixels its boxes refer to where a photo carries an EXIF rotation."""
+
+    name: str
+    """What the recipe calls it: first part of record keys and image uris."""
+    root: Root
+    """Where it lies."""
+
+    @abstractmethod
+    def parts(self) -> list[str]:
+        """The units of parallel ingest, in order; a clip or an annotation file each.
+
+        Raises:
+            UsageError: the root does not look like this layout; says what is missing.
+        """
+
+    @abstractmethod
+    def records(self, part: str) -> Iterator[Record | Drop]:
+        """The records of one part, or why there is none."""
+
+    def uri(self, path: str) -> str:
+        """The reference to a file below the root."""
+        return f"{self.name}:{path}"
+
+    def drop(self, key: str, reason: str, value: str | None = None) -> Drop:
+        """A record that is not there, and why."""
+        return Drop(key=f"{self.name}/{key}", stage="ingest", reason=reason, value=value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(ABC):
+    """Adds named facts to an image or to a record. Pure in the bytes it is given."""
+
+    keyed: ClassVar[Literal["image", "record"]]
+    """`image`: asked once for each chosen image. `record`: for every record, before choosing."""
+
+    def image(self, image: Image, data: bytes) -> Mapping[str, Scalar]:
+        """Facts of one stored image. Raises `Rejected` where the image is unfit."""
+        raise NotImplementedError
+
+    def record(self, record: Record) -> Mapping[str, Scalar]:
+        """Facts of one record: columns of the index. Raises `Rejected` where it is unfit."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Builder(ABC):
+    """One task: which records belong together, and what is asked about them."""
+
+    association: ClassVar[Association]
+    shapes: ClassVar[tuple[Shape, ...]]
+    """Shapes of the records it can use."""
+    targets: ClassVar[str]
+    """`one`, `many`, `none` or a mixture in words, for the list of tasks."""
+
+    def groups(self, index: Index, rng: Stream) -> Iterator[Sequence[int]]:
+        """Rows of the index that belong together, best first; called once a split.
+
+        Runs on the driver and sees columns only. A group may come again: each time it is built
+        with a stream of its own. Default: every record alone, in random order.
+        """
+        for row in index.rows[rng.permutation(len(index))]:
+            yield (int(row),)
+
+    @abstractmethod
+    def build(self, records: Sequence[Record], rng: Stream) -> Iterator[Sample | Drop]:
+        """The samples of one group: a pure function of records and stream, on a worker."""
+
+    def sample(
+        self, records: Sequence[Record], images: Sequence[Image], turns: Sequence[Turn]
+    ) -> Sample:
+        """A sample of these images and turns. The stage fills in task and split.
+
+        Puts an `<image:i>` slot for every image before the first question where it has none.
+        """
+        first = turns[0]
+        if "<image:" not in first.question:
+            slots = "".join(f"<image:{i}>\n" for i in range(len(images)))
+            first = msgspec.structs.replace(first, question=slots + first.question)
+        asked = msgspec.json.encode(
+            (
+                [(image.uri, image.edits) for image in images],
+                [(t.kind, t.regions, t.targets, t.gold, t.options) for t in turns],
+            )
+        )
+        return Sample(
+            id=content_id(asked),
+            task="",
+            association=self.association,
+            split="",
+            images=tuple(images),
+            turns=(first, *turns[1:]),
+            records=tuple(record.key for record in records),
+            license=" AND ".join(sorted({record.license for record in records})),
+        )
+
+    def drop(self, records: Sequence[Record], reason: str, value: str | None = None) -> Drop:
+        """A group that gives no sample, and why."""
+        return Drop(key=records[0].key, stage="build", reason=reason, value=value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter(ABC):
+    """Drops what should not be published, always with a reason.
+
+    Overrides one of the two: `sample` sees a finished sample on a worker, `index` sees all
+    records' columns on the driver, before anything is chosen.
+    """
+
+    def sample(self, sample: Sample) -> Drop | None:
+        """Why this sample must go, or None."""
+        del sample
+        return None
+
+    def index(self, index: Index) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], str] | None:
+        """A mask over the index's rows that is True where a record may stay, and the reason."""
+        del index
+        return None
+
+
+class Notation(ABC):
+    """How a model family writes boxes. `answer` and `parse` are a pair, held by a round trip."""
+
+    frame: ClassVar[str]
+    """Name of its coordinate frame, for the release's `frame` column."""
+
+    @abstractmethod
+    def region(self, target: Target, image: Image) -> str:
+        """One box as it is written inside a sentence."""
+
+    def question(self, turn: Turn, images: Sequence[Image]) -> str:
+        """The question's text, every placeholder but the image slots filled."""
+        return fill(turn.question, region=self._written(turn.regions, images))
+
+    def answer(self, turn: Turn, images: Sequence[Image]) -> str:
+        """The right answer's text, every placeholder filled."""
+        return fill(
+            turn.answer,
+            region=self._written(turn.regions, images),
+            target=self._written(turn.targets, images),
+        )
+
+    @abstractmethod
+    def parse(self, text: str, turn: Turn, images: Sequence[Image]) -> list[Target]:
+        """The boxes that an answer to `turn` names, in pixels of `images`.
+
+        A box without an image name belongs to the one image the turn asks about.
+
+        Raises:
+            ValueError: malformed, or a box whose image cannot be told; says which.
+        """
+
+    def _written(self, targets: Sequence[Target], images: Sequence[Image]) -> list[str]:
+        return [self.region(target, images[target.image]) for target in targets]
