@@ -1,0 +1,1 @@
+"""Filters: what should not be published, each with its reason."""

@@ -1,0 +1,309 @@
+"""The recipe: what to make, of what, how much. Read, checked, and turned into plug-ins.
+
+A recipe says everything that shapes data; where the corpora lie and how parallel to be are the
+command line's. Knows no stage.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import yaml
+
+from mgdata import registry
+from mgdata.data import Flow
+from mgdata.errors import EnvironmentFailure, UsageError
+from mgdata.identity import digest
+from mgdata.plugins import Builder, Corpus, Filter, Measure, Notation
+from mgdata.resources import recipes
+from mgdata.schema import faults, nearest, schema_of
+from mgdata.storage import Root
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class CorpusSection(Flow):
+    """One source corpus; its key names its root and is the first part of its records' keys."""
+
+    corpus: str | None = None
+    """Which reader: a name of `mgdata corpora`; the section's key where left out."""
+    settings: dict[str, Any] = msgspec.field(name="with", default_factory=dict)
+    """The reader's own settings."""
+    license: str | None = None
+    """Overrides the reader's licence, for a copy with terms of its own."""
+
+
+class TaskSection(Flow):
+    """One task: a builder, where it draws from and how many samples to make."""
+
+    samples: Positive
+    """Samples over all splits, exactly, unless the corpora run short."""
+    builder: str | None = None
+    """A name of `mgdata tasks` or `./file.py:Class`; the section's key where left out."""
+    corpora: tuple[str, ...] = ()
+    """Sections it draws from; all of them where left out."""
+    config: str | None = None
+    """Configuration of the release it goes to; the section's key where left out."""
+    settings: dict[str, Any] = msgspec.field(name="with", default_factory=dict)
+    """The builder's own settings."""
+
+
+class IngestSection(Flow):
+    """How reading is cut up."""
+
+    parts: Positive = 16
+    """Parts (clips, annotation files) a shard."""
+
+
+class BuildSection(Flow):
+    """How building is cut up."""
+
+    groups: Positive = 256
+    """Groups a shard."""
+
+
+class CodecSection(Flow):
+    """How edited images, and only those, are encoded."""
+
+    quality: Annotated[int, msgspec.Meta(ge=1, le=100)] = 95
+    """JPEG quality."""
+
+
+class ReleaseSection(Flow):
+    """What the published files look like."""
+
+    notation: str = "qwen2-vl"
+    """How boxes are written in `messages`."""
+    row_group_mb: Annotated[float, msgspec.Meta(gt=0, le=250)] = 100
+    """Most decoded megabytes a row group; readers and viewers fail on large ones."""
+    file_mb: Annotated[float, msgspec.Meta(gt=0)] = 500
+    """About how many decoded megabytes a file."""
+    codec: CodecSection = CodecSection()
+    """For edited images."""
+    pretty_name: str | None = None
+    """The card's title."""
+    date: str | None = None
+    """The card's date; no clock is read."""
+    repository: str | None = None
+    """`owner/name` on the Hub, for the card's lines that load it."""
+
+
+class Limits(Flow):
+    """When a run gives up."""
+
+    rejected: Share = 0.5
+    """Largest share of records, or of groups, that may be dropped in a stage."""
+
+
+class Recipe(Flow):
+    """All that shapes the data of a release."""
+
+    name: str
+    """Of the release."""
+    tasks: dict[str, TaskSection]
+    """What to build, by name."""
+    corpora: dict[str, CorpusSection]
+    """What to build it from, by name."""
+    seed: int = 0
+    """All randomness starts here."""
+    description: str = ""
+    """A paragraph for the card."""
+    splits: dict[str, Share] = msgspec.field(default_factory=lambda: {"train": 1.0})
+    """Share of the records that each split gets; units are never cut."""
+    measures: dict[str, dict[str, Any]] = msgspec.field(default_factory=lambda: {"integrity": {}})
+    """Measures and their settings."""
+    filters: dict[str, dict[str, Any]] = msgspec.field(default_factory=lambda: {"boxes": {}})
+    """Filters and their settings."""
+    ingest: IngestSection = IngestSection()
+    """How reading is cut up."""
+    build: BuildSection = BuildSection()
+    """How building is cut up."""
+    release: ReleaseSection = ReleaseSection()
+    """What the published files look like."""
+    limits: Limits = Limits()
+    """When a run gives up."""
+
+
+class RunFile(Flow):
+    """`run.json`: which recipe a run folder belongs to, and how far it is."""
+
+    name: str
+    """The recipe's name."""
+    recipe: Recipe
+    """The recipe itself."""
+    recipe_sha256: str
+    """Digest of the recipe: a folder serves one recipe."""
+    roots: dict[str, str]
+    """Where the corpora lay."""
+    source: str
+    """Digest of mgdata's source."""
+    version: int = 1
+    """Of this file's format."""
+    finished: dict[str, int] | None = None
+    """The release's files and their sizes, once all is done."""
+    short: tuple[str, ...] = ()
+    """Why the run finished short of the recipe, a sentence each."""
+
+
+class Loaded(Flow):
+    """A recipe with its plug-ins made: what the run works with."""
+
+    recipe: Recipe
+    path: str
+    corpora: dict[str, Corpus]
+    builders: dict[str, Builder]
+    measures: dict[str, Measure]
+    filters: dict[str, Filter]
+    notation: Notation
+
+    @property
+    def sha256(self) -> str:
+        """Digest of all the recipe says, settings and counts."""
+        return digest(msgspec.json.encode(self.recipe, order="sorted"))
+
+
+def read(path: str | Path) -> Recipe:
+    """A recipe from its file, or one that comes with mgdata by its bare name.
+
+    Raises:
+        UsageError: no such file, not YAML, a key given twice, or it does not fit the schema.
+    """
+    file = _located(str(path))
+    document = read_yaml(file)
+    wrong = faults(document, schema_of(Recipe, "recipe"))
+    if wrong:
+        raise UsageError("\n".join(f"{file}: {line}" for line in wrong))
+    recipe = msgspec.convert(document, Recipe)
+    _check(recipe, str(file))
+    return recipe
+
+
+def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
+    """A recipe and its plug-ins, corpora opened at `roots`.
+
+    With `roots` None no root is asked for, and corpora stand on an empty one: enough to check a
+    recipe, not to run it.
+
+    Raises:
+        UsageError: as `read`, or a plug-in's settings are wrong.
+        EnvironmentFailure: a root is not named or not there.
+    """
+    recipe, file = read(path), str(_located(str(path)))
+    corpora: dict[str, Corpus] = {}
+    for name, section in recipe.corpora.items():
+        where = f"{file}: corpora.{name}.with"
+        root = Root(_root(name, roots, file)) if roots is not None else Root("unset")
+        corpora[name] = registry.make(
+            "corpora", section.corpus or name, section.settings, where, name=name, root=root
+        )
+    return Loaded(
+        recipe=recipe,
+        path=file,
+        corpora=corpora,
+        builders={
+            name: registry.make(
+                "builders", task.builder or name, task.settings, f"{file}: tasks.{name}.with"
+            )
+            for name, task in recipe.tasks.items()
+        },
+        measures={
+            name: registry.make("measures", name, settings, f"{file}: measures.{name}")
+            for name, settings in recipe.measures.items()
+        },
+        filters={
+            name: registry.make("filters", name, settings, f"{file}: filters.{name}")
+            for name, settings in recipe.filters.items()
+        },
+        notation=registry.make(
+            "notations", recipe.release.notation, {}, f"{file}: release.notation"
+        ),
+    )
+
+
+def read_roots(file: str | None, pairs: list[str]) -> dict[str, str]:
+    """Roots from a roots file (`name: path`) and from `name=path` pairs, which win.
+
+    Paths in a file are relative to it.
+    """
+    roots: dict[str, str] = {}
+    if file:
+        document = read_yaml(Path(file))
+        if not isinstance(document, dict) or not all(isinstance(v, str) for v in document.values()):
+            raise UsageError(f"{file}: expected lines of `name: path`")
+        for name, path in document.items():
+            local = "://" not in path and not Path(path).is_absolute()
+            roots[str(name)] = str(Path(file).parent / path) if local else path
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not equals or not name or not path:
+            raise UsageError(f"--root {pair}: expected name=path")
+        roots[name] = path
+    return roots
+
+
+def read_yaml(file: Path) -> Any:
+    """A YAML document; a key given twice is an error, not a surprise."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        return yaml.load(text, Loader=_StrictLoader)
+    except FileNotFoundError:
+        raise UsageError(f"no file {file}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UsageError(f"{file}{line}: not YAML: {getattr(error, 'problem', error)}") from error
+
+
+class _StrictLoader(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _located(path: str) -> Path:
+    file = Path(path)
+    if not file.exists() and path in recipes():
+        return recipes()[path]
+    return file
+
+
+def _root(name: str, roots: dict[str, str] | None, file: str) -> str:
+    roots = roots or {}
+    if name not in roots:
+        raise EnvironmentFailure(
+            f"{file}: corpora.{name} has no root: add `{name}: PATH` to the roots file "
+            f"or --root {name}=PATH"
+        )
+    root = Root(roots[name])
+    if not root.exists():
+        raise EnvironmentFailure(
+            f"corpora.{name}: there is no folder {root.url}: mend the roots file or "
+            f"--root {name}=PATH"
+        )
+    return roots[name]
+
+
+def _check(recipe: Recipe, file: str) -> None:
+    total = sum(recipe.splits.values())
+    if abs(total - 1) > 1e-6:
+        raise UsageError(f"{file}: splits: shares add up to {total:g}, expected 1")
+    for name, task in recipe.tasks.items():
+        for source in task.corpora:
+            if source not in recipe.corpora:
+                near = nearest(source, list(recipe.corpora))
+                raise UsageError(f"{file}: tasks.{name}.corpora: unknown corpus {source!r}{near}")
+    for key in [*recipe.splits, *recipe.tasks, *recipe.corpora]:
+        if not key.replace("_", "").replace("-", "").isalnum():
+            raise UsageError(f"{file}: {key!r} names a file: use letters, digits, - and _")

@@ -1,0 +1,131 @@
+"""JSON Schemas from structs, and messages for what does not fit them.
+
+Field descriptions are the sentences under the fields, read from the source. Which structs have a
+schema of their own is in `stored.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import json
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+def schema_of(kind: type[msgspec.Struct], title: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a struct, its fields described."""
+    (reference,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    for found in _structs(kind):
+        if definition := components.get(found.__name__):
+            for name, text in _sentences(found).items():
+                if name in definition["properties"]:
+                    definition["properties"][name]["description"] = text
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        **reference,
+        "$defs": components,
+    }
+
+
+def settings_schema(fields: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+    """The JSON Schema of a plug-in's settings, from name to (type, default)."""
+    struct = msgspec.defstruct(
+        "Settings",
+        [(name, kind, default) for name, (kind, default) in fields.items()],
+        kw_only=True,
+        forbid_unknown_fields=True,
+    )
+    return msgspec.json.schema(struct)
+
+
+def faults(document: Any, schema: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a document, in words: key path, what was found, the nearest valid name."""
+    from jsonschema import Draft202012Validator
+
+    found: list[str] = []
+    validator = Draft202012Validator(dict(schema))
+    for error in sorted(validator.iter_errors(document), key=lambda e: [str(p) for p in e.path]):
+        found += _words(error)
+    return found
+
+
+def _words(error: Any) -> list[str]:
+    where = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        return [
+            f"{f'{where}.{name}' if where else name}: unknown key{nearest(str(name), known)}"
+            for name in error.instance
+            if name not in known
+        ]
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return [f"{where or 'top level'}: missing key {', '.join(missing)}"]
+    shown = json.dumps(error.instance, default=str)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return [f"{where or 'top level'}: found {shown}, expected {_expected(error)}"]
+
+
+def _expected(error: Any) -> str:
+    value = error.validator_value
+    if error.validator == "enum":
+        options = ", ".join(map(str, value))
+        return f"one of {options}{nearest(str(error.instance), [str(v) for v in value])}"
+    if error.validator == "type":
+        return " or ".join(value) if isinstance(value, list) else str(value)
+    if error.validator == "anyOf":
+        names = (option.get("type") or option.get("$ref", "") for option in value)
+        return " or ".join(str(name).rpartition("/")[2] for name in names)
+    return f"{error.validator} {value}"
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """` (did you mean ...?)`, or the known names where none is near."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f" (did you mean {close[0]}?)"
+    return f" (known: {', '.join(known)})" if known else ""
+
+
+def _structs(kind: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
+    found: dict[str, type[msgspec.Struct]] = {}
+
+    def visit(info: Any) -> None:
+        if isinstance(info, msgspec.inspect.StructType) and info.cls.__name__ not in found:
+            found[info.cls.__name__] = info.cls
+            for field in info.fields:
+                visit(field.type)
+        for name in ("types", "item_types"):
+            for child in getattr(info, name, ()):
+                visit(child)
+        for name in ("item_type", "value_type"):
+            if child := getattr(info, name, None):
+                visit(child)
+
+    visit(msgspec.inspect.type_info(kind))
+    return list(found.values())
+
+
+def _sentences(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """The sentence under each field of a struct, by the field's encoded name."""
+    encoded = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
+    sentences: dict[str, str] = {}
+    for parent in reversed(kind.__mro__):
+        if not (isinstance(parent, type) and issubclass(parent, msgspec.Struct)):
+            continue
+        if parent is msgspec.Struct:
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(parent))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, text in zip(body.body, body.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+                name = ast.unparse(field.target)
+                if isinstance(text.value, ast.Constant) and name in encoded:
+                    sentences[encoded[name]] = " ".join(str(text.value.value).split())
+    return sentences

@@ -1,0 +1,1 @@
+"""What happens to one shard of each kind: ingest, measure, build, release."""

@@ -1,0 +1,43 @@
+"""Everything that is stored and so has a JSON Schema of its own.
+
+`python -m mgdata.stored` writes `schemas/`; a test holds the files equal to the structs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+
+from mgdata import data, manifest, recipe, resources
+from mgdata.release import rows
+from mgdata.schema import schema_of
+
+STORED: dict[str, type[msgspec.Struct]] = {
+    "record": data.Record,
+    "drop": data.Drop,
+    "sample": data.Sample,
+    "manifest": manifest.Entry,
+    "recipe": recipe.Recipe,
+    "run": recipe.RunFile,
+    "row": rows.Row,
+}
+
+
+def texts() -> dict[str, str]:
+    """The schema files, by name."""
+    return {
+        f"{name}.schema.json": json.dumps(schema_of(kind, name), indent=2) + "\n"
+        for name, kind in STORED.items()
+    }
+
+
+def write(folder: Path) -> None:
+    """Write every schema into `folder`."""
+    for name, text in texts().items():
+        (folder / name).write_text(text)
+
+
+if __name__ == "__main__":
+    write(resources.folder("schemas"))

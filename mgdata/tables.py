@@ -1,0 +1,208 @@
+"""Shards on disk: records as memory-mapped Arrow IPC, samples and ledgers as Parquet.
+
+Each table keeps the few columns that planning needs beside one JSON column with the whole struct.
+Rows are validated on their way out and in: msgspec decodes into the struct or raises.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mgdata.data import ROW_FORMAT, Drop, Record, Sample
+from mgdata.errors import StorageError
+from mgdata.storage import Store
+
+_META = {b"mgdata.row_format": str(ROW_FORMAT).encode()}
+
+RECORDS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("shape", pa.string()),
+        ("unit", pa.string()),
+        ("license", pa.string()),
+        ("labels", pa.list_(pa.string())),
+        ("images", pa.int32()),
+        ("regions", pa.int32()),
+        ("tracks", pa.int32()),
+        ("longest", pa.int32()),
+        ("record", pa.binary()),
+    ],
+    metadata=_META,
+)
+SAMPLES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("group", pa.int64()),
+        ("row", pa.int64()),
+        ("uri", pa.string()),
+        ("key", pa.string()),
+        ("occurrence", pa.int32()),
+        ("images", pa.list_(pa.string())),
+        ("sha256", pa.list_(pa.string())),
+        ("bytes", pa.list_(pa.int64())),
+        ("license", pa.string()),
+        ("sample", pa.binary()),
+    ],
+    metadata=_META,
+)
+LEDGER = pa.schema(
+    [(name, pa.string()) for name in ("key", "stage", "reason", "value")], metadata=_META
+)
+
+_encode = msgspec.json.Encoder().encode
+_record = msgspec.json.Decoder(Record).decode
+_sample = msgspec.json.Decoder(Sample).decode
+
+
+class RecordRows:
+    """Columns of a record table, filled row by row."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[Any]] = {name: [] for name in RECORDS.names}
+
+    def __len__(self) -> int:
+        return len(self._columns["key"])
+
+    def add(self, record: Record) -> None:
+        """Append one record."""
+        seen: dict[str, int] = {}
+        labels: dict[str, None] = {}
+        for region in record.regions:
+            if region.ignore:
+                continue
+            labels[region.label] = None
+            if region.track is not None and region.box is not None:
+                seen[region.track] = seen.get(region.track, 0) + 1
+        row = (
+            record.key,
+            record.shape,
+            record.unit,
+            record.license,
+            list(labels),
+            len(record.images),
+            len(record.regions),
+            len(seen),
+            max(seen.values(), default=0),
+            _encode(record),
+        )
+        for column, value in zip(self._columns.values(), row, strict=True):
+            column.append(value)
+
+    def write(self, path: Path) -> None:
+        """Write them as one Arrow IPC file."""
+        table = pa.table(self._columns, schema=RECORDS)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, RECORDS) as writer:
+            writer.write_table(table)
+
+
+def read_table(path: Path) -> pa.Table:
+    """A memory-mapped Arrow IPC table.
+
+    Raises:
+        StorageError: it is no such table, or of another row format.
+    """
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StorageError(f"{path.name} is not a whole record table: {error}") from error
+    _check_format(table.schema, path.name)
+    return table
+
+
+class RecordTables:
+    """All record tables of a run as one, by row number; mapped, not read."""
+
+    def __init__(self, store: Store, paths: Sequence[str]) -> None:
+        self._columns = [read_table(store.local(path)).column("record") for path in paths]
+        self._starts = np.cumsum([0, *(len(column) for column in self._columns)]).tolist()
+        self._kept: OrderedDict[int, Record] = OrderedDict()
+
+    def record(self, row: int) -> Record:
+        """The record in `row`; the last few are kept, as neighbours ask for the same one."""
+        if row in self._kept:
+            self._kept.move_to_end(row)
+            return self._kept[row]
+        table = bisect_right(self._starts, row) - 1
+        record = _record(self._columns[table][row - self._starts[table]].as_buffer())
+        self._kept[row] = record
+        if len(self._kept) > 16:
+            self._kept.popitem(last=False)
+        return record
+
+
+class SampleRows:
+    """Columns of a sample table, filled row by row."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[Any]] = {name: [] for name in SAMPLES.names}
+
+    def __len__(self) -> int:
+        return len(self._columns["id"])
+
+    def add(self, sample: Sample, group: int, row: int, occurrence: int) -> None:
+        """Append one sample: made from group number `group`, whose first record is `row`."""
+        images = sample.images
+        values = (
+            sample.id,
+            group,
+            row,
+            images[0].uri,
+            sample.records[0],
+            occurrence,
+            [image.uri for image in images],
+            [image.sha256 for image in images],
+            [image.bytes for image in images],
+            sample.license,
+            _encode(sample),
+        )
+        for column, value in zip(self._columns.values(), values, strict=True):
+            column.append(value)
+
+    def write(self, path: Path) -> None:
+        """Write them as one Parquet file."""
+        table = pa.table(self._columns, schema=SAMPLES)
+        pq.write_table(table, path, compression="zstd", use_dictionary=["uri", "key", "license"])
+
+
+def read_samples(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A sample table, whole or some columns of it; raises as `read_table`."""
+    try:
+        table = pq.read_table(path, columns=list(columns) if columns else None)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StorageError(f"{path.name} is not a whole sample table: {error}") from error
+    _check_format(table.schema, path.name)
+    return table
+
+
+def decode_sample(data: Any) -> Sample:
+    """A sample from its JSON column; raises `msgspec.ValidationError` where it does not fit."""
+    return _sample(data)
+
+
+def write_ledger(path: Path, drops: Iterable[Drop]) -> None:
+    """Write drops as one Parquet file."""
+    rows = list(drops)
+    columns = {name: [getattr(drop, name) for drop in rows] for name in LEDGER.names}
+    pq.write_table(pa.table(columns, schema=LEDGER), path, compression="zstd")
+
+
+def read_ledger(path: Path) -> list[Drop]:
+    """The drops of one ledger file."""
+    return [Drop(**row) for row in pq.read_table(path).to_pylist()]
+
+
+def _check_format(schema: pa.Schema, name: str) -> None:
+    found = (schema.metadata or {}).get(b"mgdata.row_format", b"none").decode()
+    if found != str(ROW_FORMAT):
+        raise StorageError(
+            f"{name} has row format {found}, this mgdata reads {ROW_FORMAT}: use a fresh --out"
+        )
