@@ -97,9 +97,13 @@ class RecordRows:
         for column, value in zip(self._columns.values(), row, strict=True):
             column.append(value)
 
+    def table(self) -> pa.Table:
+        """The rows so far."""
+        return pa.table(self._columns, schema=RECORDS)
+
     def write(self, path: Path) -> None:
         """Write them as one Arrow IPC file."""
-        table = pa.table(self._columns, schema=RECORDS)
+        table = self.table()
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, RECORDS) as writer:
             writer.write_table(table)
 

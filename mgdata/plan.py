@@ -1,0 +1,172 @@
+"""What a recipe would make and cost, from a few of its groups, before anything is built.
+
+Drafts a block of neighbouring groups of every task, looks at the sizes of the images they use and
+times a few of them at the recipe's own measures; everything else is multiplication.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+
+from mgdata.data import Flow, Image, Sample
+from mgdata.errors import EnvironmentFailure, Rejected, StorageError, boundary
+from mgdata.identity import Stream
+from mgdata.index import Index
+from mgdata.manifest import Entry
+from mgdata.recipe import Loaded
+from mgdata.stages.choose import Chooser, allowed, assign_splits
+from mgdata.stages.measure import Measurer
+from mgdata.storage import Store
+from mgdata.tables import RecordTables
+
+DRAFTED = 24
+"""Groups drafted a task and split."""
+TIMED = 6
+"""Images measured to tell the time."""
+
+
+class Line(Flow):
+    """What one task makes in one split."""
+
+    task: str
+    split: str
+    wanted: int
+    """Samples the recipe asks for."""
+    groups: int
+    """Groups that its stream gave for them, in the first round."""
+    samples: int
+    """Samples expected, at the drafts' yield."""
+    images: int
+    """Distinct images expected."""
+    bytes: int
+    """Their encoded bytes."""
+
+
+class Plan(Flow):
+    """What a recipe would make."""
+
+    lines: tuple[Line, ...]
+    shards: int
+    """Build shards in the first round."""
+    files: int
+    """Release files."""
+    seconds: float
+    """Expected worker seconds for measuring and writing; divide by the workers."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes the release will take."""
+        return sum(line.bytes for line in self.lines)
+
+
+def plan(loaded: Loaded, store: Store, index: Index, records: Sequence[Entry]) -> Plan:
+    """The plan of a recipe over ingested records."""
+    recipe = loaded.recipe
+    mask, _ = allowed(index, loaded.filters)
+    index = index.view(mask)
+    splits = assign_splits(index, recipe.splits, recipe.seed)
+    chooser = Chooser(recipe, loaded.builders, index, splits)
+    payloads = list(chooser.round(0, {}))
+    tables = RecordTables(store, [entry.data().path for entry in records])
+    lines: list[Line] = []
+    shown: dict[str, Image] = {}
+    for (task, split), n in chooser.wanted.items():
+        mine = [p for p in payloads if (p["task"], p["split"]) == (task, split)]
+        groups = sum(len(p["rows"]) for p in mine)
+        drafts = list(_drafts(loaded, tables, mine[:1], task, split))
+        images = {image.uri: image for sample in drafts for image in sample.images}
+        shown.update(images)
+        drafted = min(groups, DRAFTED)
+        scale = min(groups * len(drafts) / drafted, n) / len(drafts) if drafts else 0.0
+        distinct = round(len(images) * scale)
+        mean = _mean_bytes(loaded, list(images.values()))
+        lines.append(
+            Line(
+                task=task,
+                split=split,
+                wanted=n,
+                groups=groups,
+                samples=round(len(drafts) * scale),
+                images=distinct,
+                bytes=round(distinct * mean),
+            )
+        )
+    files = sum(max(1, math.ceil(x.bytes / (recipe.release.file_mb * 1e6))) for x in lines if x.bytes)
+    seconds = _seconds_an_image(loaded, list(shown.values())) * sum(line.images for line in lines)
+    return Plan(lines=tuple(lines), shards=len(payloads), files=files, seconds=seconds)
+
+
+def refuse_short_disk(found: Plan, store: Store) -> None:
+    """Raise where the disk has no room for the release and its samples."""
+    free = store.free()
+    # Samples, ledger and manifest weigh a few kilobytes a sample beside the images.
+    needed = found.bytes + sum(line.samples for line in found.lines) * 8_000
+    if free is not None and needed > free:
+        raise EnvironmentFailure(
+            f"the release needs about {needed / 1e9:.1f} GB and {store.url} has "
+            f"{free / 1e9:.1f} GB free: free some space or choose another --out"
+        )
+
+
+def lines(found: Plan) -> list[str]:
+    """The plan for a terminal."""
+    head = f"{'task':<24} {'split':<12} {'wanted':>10} {'samples':>10} {'images':>10} {'MB':>10}"
+    shown = [head]
+    for line in found.lines:
+        shown.append(
+            f"{line.task:<24} {line.split:<12} {line.wanted:>10,} {line.samples:>10,} "
+            f"{line.images:>10,} {line.bytes / 1e6:>10,.1f}"
+        )
+    total = sum(line.samples for line in found.lines)
+    shown.append(
+        f"{'total':<37} {sum(x.wanted for x in found.lines):>10,} {total:>10,} "
+        f"{sum(x.images for x in found.lines):>10,} {found.bytes / 1e6:>10,.1f}"
+    )
+    shown.append(
+        f"{found.shards:,} build shards, about {found.files:,} files, about "
+        f"{found.seconds:,.0f} worker seconds"
+    )
+    return shown
+
+
+def _drafts(
+    loaded: Loaded, tables: RecordTables, payloads: Sequence[dict[str, list[list[int]]]],
+    task: str, split: str,
+) -> Iterator[Sample]:  # fmt: skip
+    """Samples of the first groups of a task, unmeasured and unfiltered."""
+    for payload in payloads:
+        pairs = zip(payload["rows"], payload["occurrences"], strict=True)
+        for rows, occurrence in list(pairs)[:DRAFTED]:
+            records = [tables.record(row) for row in rows]
+            keys = [record.key for record in records]
+            rng = Stream("build", str(loaded.recipe.seed), task, split, *keys, str(occurrence))
+            try:
+                with boundary(f"builder {task}", keys[0]):
+                    built = list(loaded.builders[task].build(records, rng))
+            except Rejected:
+                continue
+            yield from (item for item in built if isinstance(item, Sample))
+
+
+def _mean_bytes(loaded: Loaded, images: Sequence[Image]) -> float:
+    sizes: list[int] = []
+    for image in images:
+        corpus, _, path = image.uri.partition(":")
+        try:
+            sizes.append(loaded.corpora[corpus].root.size(path))
+        except StorageError:
+            continue
+    return sum(sizes) / len(sizes) if sizes else 0.0
+
+
+def _seconds_an_image(loaded: Loaded, images: Sequence[Image]) -> float:
+    """Seconds to measure one image, and as much again to write it."""
+    roots = {name: corpus.root for name, corpus in loaded.corpora.items()}
+    some = images[:: max(1, len(images) // TIMED)][:TIMED]
+    measurer = Measurer(roots, loaded.measures)
+    begin = time.perf_counter()
+    for image in some:
+        measurer(image)
+    return 2 * (time.perf_counter() - begin) / max(1, len(some))

@@ -1,0 +1,280 @@
+"""The release row: its fields, its one explicit Arrow schema, and how row groups are written.
+
+Each distinct image is stored once a row group, as a dictionary column (docs/decisions/0003). The
+file keeps no Arrow schema, whose dictionary type would hide the `Image` feature; the
+`huggingface` key of the metadata names the features instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mgdata.data import ROW_FORMAT, Flow, Kind
+
+
+class Picture(Flow):
+    """One encoded image, as the `datasets` Image feature stores it."""
+
+    bytes: bytes
+    """The encoded file."""
+    path: str
+    """A stable name: sixteen hex digits of the content and the format's ending."""
+
+
+class ImageInfo(Flow):
+    """What is known of one image of a row."""
+
+    uri: str
+    """Where it comes from: `<corpus>:<path>`."""
+    frame: int | None
+    """Frame number in its clip."""
+    view: str | None
+    """Camera."""
+    width: int
+    """Pixels, as decoded."""
+    height: int
+    """Pixels, as decoded."""
+    sha256: str
+    """Of the bytes in this row."""
+
+
+class RowTarget(Flow):
+    """A box in one image."""
+
+    image: int
+    """Index into `images`."""
+    box: tuple[float, float, float, float]
+    """x1, y1, x2, y2 in pixels; right and bottom exclusive."""
+    phrase: str | None
+    """What it shows."""
+
+
+class RowTurn(Flow):
+    """One question and answer, boxes apart from the text."""
+
+    question: str
+    """With `<image:i>` and `<region:i>` placeholders."""
+    answer: str
+    """With `<target:i>` placeholders."""
+    kind: Kind
+    """boxes, text, choice, order or count."""
+    regions: tuple[RowTarget, ...]
+    """Boxes given in the question."""
+    targets: tuple[RowTarget, ...]
+    """Boxes asked for."""
+    asked: tuple[int, ...]
+    """Images asked about; empty means all."""
+    options: tuple[str, ...]
+    """What a choice offers."""
+    gold: str
+    """The right answer of a turn that asks for no boxes."""
+
+
+class Message(Flow):
+    """One message in the release's notation."""
+
+    role: str
+    """user or assistant."""
+    content: str
+    """Text with one `<image>` for each image."""
+
+
+class Row(Flow):
+    """One row of a release."""
+
+    id: str
+    """Sixteen hex digits, unique in the release's configuration."""
+    task: str
+    """The recipe's task."""
+    association: str
+    """referential, semantic, temporal or spatial."""
+    split: str
+    """The split it belongs to."""
+    images: tuple[Picture, ...]
+    """Encoded images, in the order of the `<image>` slots."""
+    image_info: tuple[ImageInfo, ...]
+    """What is known of each image."""
+    turns: tuple[RowTurn, ...]
+    """The conversation, boxes in pixels."""
+    messages: tuple[Message, ...]
+    """The conversation, boxes written in the notation."""
+    notation: str
+    """Name of the notation."""
+    frame: str
+    """Coordinate frame of the notation."""
+    records: tuple[str, ...]
+    """Keys of the records it was made from."""
+    license: str
+    """Licences of those records."""
+    order: int
+    """Sorting by it shuffles the split; in file order neighbours share images."""
+
+
+_TARGETS = pa.list_(
+    pa.struct(
+        [
+            pa.field("image", pa.int32()),
+            pa.field("box", pa.list_(pa.float64())),
+            pa.field("phrase", pa.string()),
+        ]
+    )
+)
+_IMAGES = pa.list_(
+    pa.struct(
+        [
+            pa.field("bytes", pa.dictionary(pa.int32(), pa.binary())),
+            pa.field("path", pa.dictionary(pa.int32(), pa.string())),
+        ]
+    )
+)
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("task", pa.string()),
+        ("association", pa.string()),
+        ("split", pa.string()),
+        ("images", _IMAGES),
+        (
+            "image_info",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("uri", pa.string()),
+                        ("frame", pa.int64()),
+                        ("view", pa.string()),
+                        ("width", pa.int32()),
+                        ("height", pa.int32()),
+                        ("sha256", pa.string()),
+                    ]
+                )
+            ),
+        ),
+        (
+            "turns",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("question", pa.string()),
+                        ("answer", pa.string()),
+                        ("kind", pa.string()),
+                        ("regions", _TARGETS),
+                        ("targets", _TARGETS),
+                        ("asked", pa.list_(pa.int32())),
+                        ("options", pa.list_(pa.string())),
+                        ("gold", pa.string()),
+                    ]
+                )
+            ),
+        ),
+        ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+        ("notation", pa.string()),
+        ("frame", pa.string()),
+        ("records", pa.list_(pa.string())),
+        ("license", pa.string()),
+        ("order", pa.int64()),
+    ]
+)
+"""Columns of a release file. Equal in every file: mixed nullability breaks the Hub's viewer."""
+
+
+def features(kind: pa.DataType = None, name: str = "") -> Any:
+    """The `datasets` features of the schema, as its metadata key wants them."""
+    if kind is None:
+        return {field.name: features(field.type, field.name) for field in SCHEMA}
+    if name == "images":
+        return {"feature": {"_type": "Image"}, "_type": "List"}
+    if pa.types.is_list(kind):
+        return {"feature": features(kind.value_type), "_type": "List"}
+    if pa.types.is_struct(kind):
+        return {field.name: features(field.type) for field in kind}
+    dtype = {"double": "float64"}.get(str(kind), str(kind))
+    return {"dtype": dtype, "_type": "Value"}
+
+
+class RowGroups:
+    """Writes row groups into one release file. Use as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(
+            path,
+            SCHEMA,
+            # Images are compressed already; zstd on them costs time and saves nothing.
+            compression={
+                leaf: "none" if leaf.startswith("images.") else "zstd" for leaf in _leaves()
+            },
+            use_dictionary=[leaf for leaf in _leaves() if _repeats(leaf)],
+            dictionary_pagesize_limit=1 << 30,
+            write_page_index=True,
+            use_content_defined_chunking=True,
+            store_schema=False,
+            # Statistics of image bytes would write two whole images into every chunk's header.
+            write_statistics=["id", "task", "split", "order", "license"],
+        )
+
+    def __enter__(self) -> RowGroups:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            info = {"info": {"features": features()}}
+            self._writer.add_key_value_metadata(
+                {"huggingface": json.dumps(info), "mgdata.row_format": str(ROW_FORMAT)}
+            )
+        self._writer.close()
+
+    def write(self, rows: Sequence[dict[str, Any]], images: dict[str, tuple[int, bytes]]) -> None:
+        """One row group.
+
+        `rows` hold every column but `images`; in its place `paths`, keys of `images`, which maps
+        an image's stable name to its number (0, 1, ...) and bytes.
+        """
+        table = pa.Table.from_pylist(list(rows), schema=_REST)
+        names = pa.array(list(images), pa.string())
+        data = pa.array([data for _, data in images.values()], pa.binary())
+        numbers = pa.array([images[path][0] for row in rows for path in row["paths"]], pa.int32())
+        ends = [0]
+        for row in rows:
+            ends.append(ends[-1] + len(row["paths"]))
+        pictures = pa.StructArray.from_arrays(
+            [
+                pa.DictionaryArray.from_arrays(numbers, data),
+                pa.DictionaryArray.from_arrays(numbers, names),
+            ],
+            fields=list(_IMAGES.value_type),
+        )
+        column = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pictures)
+        at = SCHEMA.get_field_index("images")
+        table = table.add_column(at, SCHEMA.field("images"), column)
+        self._writer.write_table(table, row_group_size=len(rows))
+
+
+_REST = pa.schema([field for field in SCHEMA if field.name != "images"])
+
+
+def _leaves(kind: pa.DataType = None, path: str = "") -> list[str]:
+    """Dotted paths of the schema's Parquet leaves."""
+    if kind is None:
+        return [leaf for field in SCHEMA for leaf in _leaves(field.type, field.name)]
+    if pa.types.is_list(kind):
+        return _leaves(kind.value_type, f"{path}.list.element")
+    if pa.types.is_struct(kind):
+        return [leaf for field in kind for leaf in _leaves(field.type, f"{path}.{field.name}")]
+    return [path]
+
+
+def _repeats(leaf: str) -> bool:
+    """Whether a leaf's values repeat, so that a dictionary pays."""
+    plain = ("id", "order", "content", "question", "answer", "box.list.element")
+    return not leaf.endswith(plain)
+
+
+def encoded(row: Row) -> bytes:
+    """A row as JSON, image bytes as base64: what the schema `row.schema.json` describes."""
+    return msgspec.json.encode(row)

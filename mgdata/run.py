@@ -1,0 +1,478 @@
+"""A recipe's stages, in order: ingest, measure, rounds of build, release.
+
+The driver's side of a run. It decides which shards are stale, hands them to an engine, and keeps
+the folder's books; what happens to a shard is the stages' business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Literal
+
+import msgspec
+import pyarrow as pa
+
+from mgdata.data import Drop, Flow
+from mgdata.engine.serial import SerialEngine
+from mgdata.engine.stage import Engine, Stage, Tell
+from mgdata.errors import EnvironmentFailure, UsageError
+from mgdata.identity import digest
+from mgdata.images import Codec
+from mgdata.index import Index
+from mgdata.manifest import Entry, Lock, Manifest, Shard
+from mgdata.recipe import Loaded, RunFile
+from mgdata.registry import source_digest
+from mgdata.release.card import write_card
+from mgdata.release.funnel import Step, funnel
+from mgdata.release.layout import plan_files
+from mgdata.resources import package_digest, versions
+from mgdata.stages.build import Build
+from mgdata.stages.choose import Chooser, allowed, assign_splits
+from mgdata.stages.finish import Finish
+from mgdata.stages.ingest import Ingest
+from mgdata.stages.measure import MeasureRecords
+from mgdata.stages.release import Release
+from mgdata.stages.settle import COLUMNS, Settled, settle
+from mgdata.storage import Store
+from mgdata.tables import RECORDS, read_samples, read_table
+
+Until = Literal["ingest", "measure", "build", "release"]
+STAGES: tuple[Until, ...] = ("ingest", "measure", "build", "release")
+
+
+class Outcome(Flow):
+    """How a run ended."""
+
+    steps: tuple[Step, ...]
+    """The funnel."""
+    short: tuple[str, ...]
+    """Why it fell short of the recipe, a sentence each; empty when all is there."""
+    files: tuple[str, ...]
+    """The release's files, relative to the run."""
+    worked: bool
+    """False where everything was there already."""
+
+
+class Run:
+    """One recipe in one folder. Use as a context manager: it holds the folder's lock."""
+
+    def __init__(self, loaded: Loaded, out: str, *, tell: Tell,
+                 engine: Callable[[Tell], Engine] = SerialEngine) -> None:  # fmt: skip
+        self.loaded = loaded
+        self.store = Store(out)
+        self._manifest = Manifest(self.store)
+        self._lock = Lock(self.store)
+        self._events = Events(self.store, tell)
+        self._make_engine = engine
+        self._engine: Engine | None = None
+        self._books: dict[str, list[Entry]] = {}
+        self._beat = time.monotonic()
+        self.worked = False
+
+    def __enter__(self) -> Run:
+        refuse_other(self.store, self.loaded)
+        self._lock.__enter__()
+        return self
+
+    def __exit__(self, *problem: Any) -> None:
+        if self._engine:
+            self._engine.close()
+        self._events.close()
+        self._lock.__exit__(*problem)
+
+    def until(self, last: Until) -> Outcome:
+        """Run the recipe up to and including a stage."""
+        self._note(finished=None)
+        records = self.ingest()
+        short: tuple[str, ...] = ()
+        files: tuple[str, ...] = ()
+        if last != "ingest":
+            index = self.index(records, self.measure(records))
+            if last != "measure":
+                settled, short = self.build(index, records)
+                if last == "release":
+                    files = self.release(settled, short)
+        return self.outcome(short, files)
+
+    def outcome(self, short: Iterable[str] = (), files: Iterable[str] = ()) -> Outcome:
+        """What the books say now."""
+        steps = tuple(funnel(self._books))
+        return Outcome(steps=steps, short=tuple(short), files=tuple(files), worked=self.worked)
+
+    # Stages, each: cut into shards, do what is stale, hand the entries on.
+
+    def ingest(self) -> list[Entry]:
+        """Record tables of every corpus, in the recipe's order."""
+        recipe, shards = self.loaded.recipe, list[Shard]()
+        licenses = {n: s.license for n, s in recipe.corpora.items() if s.license}
+        for name, corpus in self.loaded.corpora.items():
+            parts, size = corpus.parts(), recipe.ingest.parts
+            shape = _shape("mgdata.stages.ingest", (corpus,))
+            for start in range(0, len(parts), size):
+                some = parts[start : start + size]
+                shards.append(
+                    _shard("ingest", f"{name}-{start // size:05d}", {"corpus": name, "parts": some},
+                           shape, licenses.get(name, ""))
+                )  # fmt: skip
+        if not shards:
+            raise EnvironmentFailure("the corpora have no part to read: are the roots right?")
+        stage = Ingest(out=self.store.url, corpora=self.loaded.corpora, licenses=licenses)
+        entries = self._do(stage, shards)
+        self._check_limit("ingest", entries)
+        return entries
+
+    def measure(self, records: Sequence[Entry]) -> list[Entry]:
+        """Facts of every record, where the recipe has a measure of records."""
+        chosen = {n: m for n, m in self.loaded.measures.items() if m.keyed == "record"}
+        if not chosen:
+            return []
+        shape = _shape("mgdata.stages.measure", tuple(chosen.values()))
+        shards = [
+            _shard(
+                "measure",
+                entry.name,
+                {
+                    "corpus": entry.name.rpartition("-")[0],
+                    "records": entry.data().path,
+                    "rows": entry.rows,
+                },
+                shape,
+                entry.data().sha256,
+            )
+            for entry in records
+        ]
+        return self._do(MeasureRecords(out=self.store.url, measures=chosen), shards)
+
+    def index(self, records: Sequence[Entry], facts: Sequence[Entry]) -> Index:
+        """The columns of all record tables, with those that measures added."""
+        return read_index(self.store, records, facts)
+
+    def build(self, index: Index, records: Sequence[Entry]) -> tuple[Settled, tuple[str, ...]]:
+        """Rounds of groups until every task has its samples, or has run dry."""
+        recipe = self.loaded.recipe
+        mask, drops = allowed(index, self.loaded.filters)
+        inputs = digest(*(entry.data().sha256 for entry in records))
+        self._book("choose", inputs, int(mask.sum()), drops)
+        index = index.view(mask)
+        splits = assign_splits(index, recipe.splits, recipe.seed)
+        chooser = Chooser(recipe, self.loaded.builders, index, splits)
+        stage = self._build_stage(records)
+        shapes = {
+            task: _shape("mgdata.stages.build", (builder, *self.loaded.measures.values(),
+                                                 *self.loaded.filters.values()))
+            for task, builder in self.loaded.builders.items()
+        }  # fmt: skip
+        entries, settled, number = list[Entry](), _nothing(), 0
+        while payloads := list(chooser.round(number, settled.have())):
+            shards = [
+                _shard("build", f"r{number:02d}-{p['task']}-{p['split']}-{i:05d}", p,
+                       shapes[p["task"]], str(recipe.seed), inputs)
+                for i, p in enumerate(payloads)
+            ]  # fmt: skip
+            if number == 0:
+                self._events.tell("planned", {"groups": sum(len(p["rows"]) for p in payloads)})
+            done = self._do(stage, shards)
+            entries += [_labelled(entry, p) for entry, p in zip(done, payloads, strict=True)]
+            settled = settle(_survivors(self.store, entries), list(recipe.splits), chooser.wanted)
+            number += 1
+        self._books["build"] = entries
+        self._check_limit("build", entries)
+        # Round shards of an earlier, larger recipe would otherwise be counted by `status`.
+        stale = set(self._manifest.entries("build")) - {entry.name for entry in entries}
+        self._manifest.forget("build", stale)
+        fingerprint = digest(inputs, *(entry.data().sha256 for entry in entries))
+        counts = {"surplus samples": settled.surplus} if settled.surplus else {}
+        self._book("settle", fingerprint, int(settled.kept.sum()), settled.drops, counts)
+        return settled, tuple(chooser.short.values())
+
+    def release(self, settled: Settled, short: tuple[str, ...]) -> tuple[str, ...]:
+        """The published files, the card, and nothing else under `release/`."""
+        recipe = self.loaded.recipe
+        names = {n: task.config or n for n, task in recipe.tasks.items()}
+        table = settled.table.filter(pa.array(settled.kept))
+        table = table.append_column(
+            "config", pa.array([names[task] for task in table["task"].to_pylist()], pa.string())
+        )
+        configs = list(dict.fromkeys(names.values()))
+        plans = list(
+            plan_files(table, configs, list(recipe.splits), recipe.seed,
+                       recipe.release.file_mb * 1e6)
+        )  # fmt: skip
+        shape = _shape("mgdata.stages.release", (self.loaded.notation,))
+        settings = msgspec.json.encode(recipe.release).decode()
+        source, row = table["source"].to_pylist(), table["source_row"].to_pylist()
+        shards = [
+            _shard(
+                "release",
+                f"{plan.config}-{plan.split}-{i:05d}",
+                {
+                    "path": plan.path,
+                    "picks": _picks(plan.rows, source, row),
+                    "order": list(plan.order),
+                },
+                shape,
+                settings,
+            )
+            for i, plan in enumerate(plans)
+        ]
+        stage = Release(
+            out=self.store.url,
+            notation=self.loaded.notation,
+            notation_name=recipe.release.notation,
+            codec=Codec(quality=recipe.release.codec.quality),
+            row_group_bytes=int(recipe.release.row_group_mb * 1e6),
+            roots={name: corpus.root for name, corpus in self.loaded.corpora.items()},
+        )
+        entries = self._do(stage, shards)
+        labelled = [
+            msgspec.structs.replace(
+                entry, counts={**entry.counts, f"config={p.config}": 1, f"split={p.split}": 1}
+            )
+            for entry, p in zip(entries, plans, strict=True)
+        ]
+        card = write_card(self.store, self.loaded, labelled, funnel(self._books), short)
+        files = {file.path: file.bytes for entry in entries for file in entry.files}
+        files |= {path: self.store.size(path) for path in card}
+        self._sweep(files, {shard.name for shard in shards})
+        self._note(finished=files, short=short)
+        return tuple(sorted(files))
+
+    def _build_stage(self, records: Sequence[Entry]) -> Build:
+        return Build(
+            out=self.store.url,
+            seed=self.loaded.recipe.seed,
+            records=tuple(entry.data().path for entry in records),
+            builders=self.loaded.builders,
+            measures=self.loaded.measures,
+            filters=self.loaded.filters,
+            roots={name: corpus.root for name, corpus in self.loaded.corpora.items()},
+        )
+
+    def _do(self, stage: Stage, shards: list[Shard]) -> list[Entry]:
+        """Every shard's entry, in the shards' order; runs those that are not done."""
+        done = self._manifest.finished(shards)
+        todo = [shard for shard in shards if shard.name not in done]
+        facts = {"stage": stage.name, "shards": len(shards), "done": len(done)}
+        self._events.tell("stage started", facts)
+        if todo:
+            self.worked = True
+            if self._engine is None:
+                self._engine = self._make_engine(self._events.tell)
+            for entry in self._engine.run(stage, todo):
+                done[entry.name] = entry
+                facts = {"stage": stage.name, "shard": entry.name, "rows": entry.rows}
+                self._events.tell("shard done", {**facts, "seconds": entry.seconds})
+                if self.store.remote and time.monotonic() - self._beat > 30:
+                    self._lock.beat()
+                    self._beat = time.monotonic()
+        self._events.tell("stage done", {"stage": stage.name})
+        entries = [done[shard.name] for shard in shards]
+        self._books.setdefault(stage.name, []).extend(entries)
+        return entries
+
+    def _book(self, stage: str, fingerprint: str, rows: int, drops: Sequence[Drop],
+              counts: Mapping[str, int] = {}) -> None:  # fmt: skip
+        """Enter what the driver itself dropped."""
+        shard = Shard(stage=stage, name=stage, fingerprint=fingerprint)
+        if not (done := self._manifest.finished([shard])):
+            entry = Finish(self.store, shard).entry(rows, Counter(counts), drops)
+            done = {stage: entry}
+        self._books[stage] = list(done.values())
+
+    def _check_limit(self, stage: str, entries: Sequence[Entry]) -> None:
+        """Stop where too large a share was dropped: the corpus or the recipe is wrong."""
+        limit = self.loaded.recipe.limits.rejected
+        lost = sum(sum(entry.drops.values()) for entry in entries)
+        kept = sum(entry.rows for entry in entries)
+        if lost and lost / (lost + kept) > limit:
+            reasons = Counter[str]()
+            for entry in entries:
+                reasons.update(entry.drops)
+            top = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
+            raise OverLimit(
+                f"{stage} dropped {lost} of {lost + kept} (limits.rejected: {limit:g}): {top}; "
+                f"see the ledger in {self.store.url}/ledger/{stage}"
+            )
+
+    def _sweep(self, files: Mapping[str, int], shards: set[str]) -> None:
+        """Remove what an earlier shape of this release left behind."""
+        for path in self.store.walk("release"):
+            if path not in files:
+                self.store.remove(path)
+        self._manifest.forget("release", set(self._manifest.entries("release")) - shards)
+
+    def _note(self, *, finished: dict[str, int] | None, short: tuple[str, ...] = ()) -> None:
+        roots = {name: corpus.root.url for name, corpus in self.loaded.corpora.items()}
+        write_run_file(
+            self.store,
+            RunFile(
+                name=self.loaded.recipe.name,
+                recipe=self.loaded.recipe,
+                recipe_sha256=self.loaded.sha256,
+                roots=roots,
+                source=package_digest(),
+                finished=finished,
+                short=short,
+            ),
+        )
+
+
+class OverLimit(UsageError):
+    """More was dropped than the recipe allows."""
+
+    exit_code = 1
+
+
+class Events:
+    """Tells each event to the user and keeps it in the run's event log."""
+
+    def __init__(self, store: Store, tell: Tell) -> None:
+        self._store = store
+        self._tell = tell
+        self._lines: list[bytes] = []
+        self._path = f"events/{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**6:06d}.jsonl"
+        self._saved = time.monotonic()
+
+    def tell(self, name: str, facts: dict[str, Any]) -> None:
+        """One event. The log is saved at most every two seconds, and at the end."""
+        self._lines.append(msgspec.json.encode({"at": time.time(), "event": name, **facts}))
+        self._tell(name, facts)
+        if time.monotonic() - self._saved > 2:
+            self.save()
+
+    def save(self) -> None:
+        """Publish the log as it stands."""
+        self._store.write(self._path, b"\n".join(self._lines) + b"\n")
+        self._saved = time.monotonic()
+
+    def close(self) -> None:
+        """Save the rest; a full disk must not hide what went wrong before it."""
+        if self._lines:
+            with suppress(EnvironmentFailure):
+                self.save()
+
+
+def refuse_other(store: Store, loaded: Loaded) -> None:
+    """Raise where the folder belongs to another recipe, or is no run at all."""
+    found = read_run_file(store)
+    if found is None:
+        names = [name for name in store.list() if name not in ("lock", "events")]
+        if names:
+            raise UsageError(
+                f"{store.url} is not a run folder (it holds {', '.join(names[:3])}): choose an "
+                "empty or new --out"
+            )
+    elif found.name != loaded.recipe.name:
+        raise UsageError(
+            f"{store.url} holds a run of recipe {found.name!r}, not of {loaded.recipe.name!r}: "
+            "choose another --out"
+        )
+
+
+def finished(store: Store, loaded: Loaded) -> RunFile | None:
+    """The run file where this very recipe is done and every file of its release is there."""
+    found = read_run_file(store)
+    if found is None or found.finished is None or found.recipe_sha256 != loaded.sha256:
+        return None
+    if found.source != package_digest():
+        return None
+    try:
+        whole = all(store.size(path) == size for path, size in found.finished.items())
+    except Exception:
+        return None
+    return found if whole else None
+
+
+def read_run_file(store: Store) -> RunFile | None:
+    """`run.json` of a folder, or None where there is none."""
+    if not store.exists("run.json"):
+        return None
+    try:
+        return msgspec.json.decode(store.read("run.json"), type=RunFile)
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{store.url}/run.json is not a run file: {error}") from error
+
+
+def write_run_file(store: Store, run: RunFile) -> None:
+    """Publish `run.json`."""
+    store.write("run.json", msgspec.json.format(msgspec.json.encode(run)))
+
+
+def read_index(store: Store, records: Sequence[Entry], facts: Sequence[Entry]) -> Index:
+    """The index over record tables, in the entries' order."""
+    columns = [name for name in RECORDS.names if name != "record"]
+    tables: list[pa.Table] = []
+    for i, entry in enumerate(records):
+        table = read_table(store.local(entry.data().path)).select(columns)
+        corpus = pa.array([entry.name.rpartition("-")[0]] * table.num_rows, pa.string())
+        table = table.append_column("corpus", corpus)
+        if facts:
+            added = read_table_any(store, facts[i])
+            for name in added.column_names:
+                table = table.append_column(name, added[name])
+        tables.append(table)
+    return Index(pa.concat_tables(tables, promote_options="default"))
+
+
+def read_table_any(store: Store, entry: Entry) -> pa.Table:
+    """A facts table, whose columns are the measures' own."""
+    return pa.ipc.open_file(pa.memory_map(str(store.local(entry.data().path)))).read_all()
+
+
+def _shape(module: str, plugins: Sequence[Any]) -> str:
+    """Digest of what shapes a stage's data: our source, plug-ins' source and settings, libraries."""
+    parts = [source_digest(module)]
+    for plugin in plugins:
+        settings = {
+            name: value
+            for name, value in getattr(plugin, "__dict__", {}).items()
+            if name not in ("root", "name")
+        }
+        parts.append(source_digest(type(plugin).__module__))
+        parts.append(msgspec.json.encode(settings, order="sorted").decode())
+    libraries = {k: v for k, v in versions().items() if k != "mgdata's source"}
+    return digest(*parts, *(f"{k}={v}" for k, v in sorted(libraries.items())))
+
+
+def _shard(stage: str, name: str, payload: dict[str, Any], *shape: str) -> Shard:
+    fingerprint = digest(msgspec.json.encode(payload, order="sorted"), *shape)
+    return Shard(stage=stage, name=name, fingerprint=fingerprint, payload=payload)
+
+
+def _labelled(entry: Entry, payload: dict[str, Any]) -> Entry:
+    counts = {f"task={payload['task']}": 1, f"split={payload['split']}": 1}
+    return msgspec.structs.replace(entry, counts={**entry.counts, **counts})
+
+
+def _survivors(store: Store, entries: Sequence[Entry]) -> pa.Table:
+    """The planning columns of all sample tables, each row with its task, split and place."""
+    tables: list[pa.Table] = []
+    for entry in entries:
+        table = read_samples(store.local(entry.data().path), COLUMNS)
+        labels = {k.partition("=")[0]: k.partition("=")[2] for k in entry.counts if "=" in k}
+        n = table.num_rows
+        for name in ("task", "split"):
+            table = table.append_column(name, pa.array([labels[name]] * n, pa.string()))
+        table = table.append_column("source", pa.array([entry.data().path] * n, pa.string()))
+        tables.append(table.append_column("source_row", pa.array(range(n), pa.int64())))
+    return pa.concat_tables(tables)
+
+
+def _nothing() -> Settled:
+    import numpy as np
+
+    columns = {"task": pa.array([], pa.string()), "split": pa.array([], pa.string())}
+    return Settled(pa.table(columns), np.zeros(0, np.bool_), [], 0)
+
+
+def _picks(rows: Sequence[int], source: list[str], row: list[int]) -> list[tuple[str, list[int]]]:
+    """Rows of the sample table as runs of (file, rows in it), in order."""
+    picks: list[tuple[str, list[int]]] = []
+    for number in rows:
+        if not picks or picks[-1][0] != source[number]:
+            picks.append((source[number], []))
+        picks[-1][1].append(row[number])
+    return picks

@@ -1,0 +1,134 @@
+"""Build: one shard of groups becomes one table of samples and one ledger.
+
+What happens to a group: its records are decoded, the builder makes samples of them from a stream
+seeded by the group alone, the images they use are measured, filters look at the result, the rules
+every sample must obey are checked, and what is left is written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from mgdata.data import Drop, Image, Record, Sample
+from mgdata.engine.stage import Worker
+from mgdata.errors import Rejected, boundary
+from mgdata.identity import Stream
+from mgdata.manifest import Entry, Shard
+from mgdata.plugins import Builder, Filter, Measure
+from mgdata.stages.finish import Finish
+from mgdata.stages.measure import Measurer
+from mgdata.storage import Root, Store
+from mgdata.tables import RecordTables, SampleRows, decode_sample
+from mgdata.validity import sample_fault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """Builds one round's groups of all tasks.
+
+    A shard's payload is `{"task", "split", "rows": [[...]], "occurrences": [...], "numbers": [...]}`:
+    record rows a group, how often the group came before, and its place in the plan.
+    """
+
+    out: str
+    seed: int
+    records: tuple[str, ...]
+    """Record tables in row order."""
+    builders: dict[str, Builder]
+    measures: dict[str, Measure]
+    filters: dict[str, Filter]
+    roots: dict[str, Root]
+    name: str = "build"
+
+    def open(self) -> Worker:
+        """The worker: record tables mapped once, images measured once while remembered."""
+        return self._work
+
+    def _work(self, shards: Iterator[Shard]) -> Iterator[Entry]:
+        store = Store(self.out)
+        tables = RecordTables(store, self.records)
+        maker = Maker(seed=self.seed, builders=self.builders, filters=self.filters,
+                      measurer=Measurer(self.roots, self.measures))  # fmt: skip
+        for shard in shards:
+            finish, rows, drops = Finish(store, shard), SampleRows(), list[Drop]()
+            task, split = shard.payload["task"], shard.payload["split"]
+            columns = (shard.payload[name] for name in ("numbers", "occurrences", "rows"))
+            maker.measurer.counts.clear()
+            for number, occurrence, group in zip(*columns, strict=True):
+                records = [tables.record(row) for row in group]
+                for found in maker.make(task, split, records, occurrence):
+                    if isinstance(found, Drop):
+                        drops.append(found)
+                    else:
+                        rows.add(found, number, group[0], occurrence)
+            finish.table(f"samples/{task}", ".parquet", rows.write)
+            counts = Counter({"groups": len(shard.payload["rows"]), **maker.measurer.counts})
+            yield finish.entry(len(rows), counts, _once(drops))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Maker:
+    """Turns one group into finished samples and drops; also what `preview` runs."""
+
+    seed: int
+    builders: dict[str, Builder]
+    filters: dict[str, Filter]
+    measurer: Measurer
+
+    def make(
+        self, task: str, split: str, records: Sequence[Record], occurrence: int
+    ) -> Iterator[Sample | Drop]:
+        """The samples of one group, measured, filtered and checked, and what was dropped."""
+        keys = [record.key for record in records]
+        rng = Stream("build", str(self.seed), task, split, *keys, str(occurrence))
+        try:
+            with boundary(f"builder {task}", keys[0]):
+                built = list(self.builders[task].build(records, rng))
+        except Rejected as error:
+            yield Drop(key=keys[0], stage="build", reason=error.reason, value=error.value)
+            return
+        for item in built:
+            if isinstance(item, Drop):
+                yield item
+            else:
+                yield from self._finished(
+                    msgspec.structs.replace(item, task=task, split=split)
+                )
+
+    def _finished(self, sample: Sample) -> Iterator[Sample | Drop]:
+        images: list[Image] = []
+        for image in sample.images:
+            measured = self.measurer(image)
+            if isinstance(measured, Drop):
+                yield measured
+                yield Drop(key=sample.id, stage="build", reason="image unfit", value=image.uri)
+                return
+            images.append(measured)
+        sample = msgspec.structs.replace(sample, images=tuple(images))
+        for name, filter_ in self.filters.items():
+            with boundary(f"filter {name}", sample.id):
+                drop = filter_.sample(sample)
+            if drop is not None:
+                yield drop
+                return
+        if fault := sample_fault(_typed(sample)):
+            yield Drop(key=sample.id, stage="build", reason="invalid sample", value=fault)
+            return
+        yield sample
+
+
+def _typed(sample: Sample) -> Sample:
+    """The sample as it will be read back, so that a wrong type shows here and not in a release."""
+    try:
+        return decode_sample(msgspec.json.encode(sample))
+    except msgspec.MsgspecError as error:
+        raise Rejected("invalid sample", f"{sample.id}: {error}") from error
+
+
+def _once(drops: list[Drop]) -> list[Drop]:
+    """Drops in order, without the repetition of an image that several samples asked for."""
+    return list(dict.fromkeys(drops))

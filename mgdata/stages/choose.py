@@ -1,0 +1,176 @@
+"""What the driver decides between shards: which records a release may use, their splits, and
+which groups to build next.
+
+Everything here is a pure function of the recipe and of finished entries, and sees index columns
+only. Groups come out of a builder's stream in order; a task takes more of them, round by round,
+until as many samples survive as the recipe asks for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mgdata.data import Drop
+from mgdata.errors import PluginError, boundary
+from mgdata.identity import Stream
+from mgdata.index import Index
+from mgdata.plugins import Builder, Filter
+from mgdata.recipe import Recipe
+
+ROUNDS = 12
+"""Rounds before a task is called short: each takes what the last one's yield says is missing."""
+
+Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+
+def assign_splits(index: Index, shares: Mapping[str, float], seed: int) -> np.ndarray[Any, Any]:
+    """The split of every record, as a position in `shares`; units are never cut.
+
+    Units are ranked by a hash of seed and name and the ranking is cut at the shares, corpus by
+    corpus, weighing a unit by its records: shares come out as exact as units allow, and a corpus
+    that grows moves few units.
+    """
+    units = index.text("unit").combine_chunks().dictionary_encode()
+    codes = units.indices.to_numpy()
+    names = units.dictionary.to_pylist()
+    weights = np.bincount(codes, minlength=len(names))
+    salt = str(seed).encode()
+    ranks = [hashlib.blake2b(n.encode(), digest_size=8, key=salt).digest() for n in names]
+    corpora = [name.partition("/")[0] for name in names]
+    order = sorted(range(len(names)), key=lambda i: (corpora[i], ranks[i]))
+    chosen = np.zeros(len(names), np.int8)
+    ends = np.cumsum(list(shares.values()))
+    begin = 0
+    while begin < len(order):
+        end = begin
+        while end < len(order) and corpora[order[end]] == corpora[order[begin]]:
+            end += 1
+        some = np.array(order[begin:end])
+        total = weights[some].sum()
+        middle = (np.cumsum(weights[some]) - weights[some] / 2) / total
+        chosen[some] = np.minimum(np.searchsorted(ends, middle, side="right"), len(ends) - 1)
+        begin = end
+    return chosen[codes]
+
+
+def allowed(index: Index, filters: Mapping[str, Filter]) -> tuple[Mask, list[Drop]]:
+    """Which records may be chosen from, and a drop for each that may not."""
+    mask: Mask = np.ones(len(index), np.bool_)
+    drops: list[Drop] = []
+    if "fit" in index.table.column_names:
+        mask &= index.numbers("fit").astype(np.bool_)
+    for name, filter_ in filters.items():
+        with boundary(f"filter {name}", "the index"):
+            verdict = filter_.index(index)
+        if verdict is None:
+            continue
+        kept, reason = verdict
+        if kept.shape != mask.shape:
+            raise PluginError(f"filter {name}: mask of {kept.shape} for {len(index)} records")
+        for row in index.rows[mask & ~kept]:
+            drops.append(Drop(key=index.key(int(row)), stage="filter", reason=reason))
+        mask &= kept
+    return mask, drops
+
+
+def wanted(samples: int, splits: Mapping[str, float]) -> dict[str, int]:
+    """How many of a task's samples each split gets: largest remainders, in the recipe's order."""
+    exact = {name: samples * share for name, share in splits.items()}
+    whole = {name: math.floor(value) for name, value in exact.items()}
+    rest = samples - sum(whole.values())
+    for name in sorted(exact, key=lambda n: whole[n] - exact[n])[:rest]:
+        whole[name] += 1
+    return whole
+
+
+class GroupStream:
+    """The groups of one task and split, in the builder's order, numbered from 0."""
+
+    def __init__(self, builder: Builder, index: Index, seed: int, task: str, split: str) -> None:
+        self._name = f"builder {task}"
+        with boundary(self._name, "its groups"):
+            rng = Stream("groups", str(seed), task, split)
+            self._groups: Iterator[Sequence[int]] = iter(builder.groups(index, rng))
+        self._seen: Counter[tuple[int, ...]] = Counter()
+        self.taken = 0
+
+    def take(self, n: int) -> list[tuple[int, int, tuple[int, ...]]]:
+        """The next n groups, or what is left, as (number, occurrence, rows)."""
+        with boundary(self._name, "its groups"):
+            fresh = [tuple(group) for group in islice(self._groups, n)]
+        taken: list[tuple[int, int, tuple[int, ...]]] = []
+        for number, rows in enumerate(fresh, self.taken):
+            taken.append((number, self._seen[rows], rows))
+            self._seen[rows] += 1
+        self.taken += len(fresh)
+        return taken
+
+
+class Chooser:
+    """Cuts the rounds of all tasks into build payloads."""
+
+    def __init__(self, recipe: Recipe, builders: Mapping[str, Builder], index: Index,
+                 splits: np.ndarray[Any, Any]) -> None:  # fmt: skip
+        self._recipe = recipe
+        self._size = recipe.build.groups
+        self.short: dict[tuple[str, str], str] = {}
+        self.wanted: dict[tuple[str, str], int] = {}
+        self._streams: dict[tuple[str, str], GroupStream] = {}
+        corpora = index.text("corpus")
+        for task, section in recipe.tasks.items():
+            sources = pa.array(section.corpora or tuple(recipe.corpora))
+            shapes = pa.array(builders[task].shapes)
+            fits = np.asarray(_is_in(corpora, sources)) & np.asarray(
+                _is_in(index.text("shape"), shapes)
+            )
+            for number, (split, n) in enumerate(wanted(section.samples, recipe.splits).items()):
+                view = index.view(fits & (splits == number))
+                self.wanted[task, split] = n
+                self._streams[task, split] = GroupStream(
+                    builders[task], view, recipe.seed, task, split
+                )
+
+    def stream(self, task: str, split: str) -> GroupStream:
+        """The groups of one task and split."""
+        return self._streams[task, split]
+
+    def round(self, number: int, have: Mapping[tuple[str, str], int]) -> Iterator[dict[str, Any]]:
+        """The payloads of one round, given how many samples have survived so far."""
+        for (task, split), stream in self._streams.items():
+            missing = self.wanted[task, split] - have.get((task, split), 0)
+            if missing <= 0:
+                continue
+            rate = have.get((task, split), 0) / stream.taken if stream.taken else 1.0
+            # A poor yield must not make a round of millions: at most eight times what is missing.
+            groups = stream.take(math.ceil(missing / max(rate, 0.125)))
+            if not groups or number >= ROUNDS:
+                self.short[task, split] = (
+                    f"{task}/{split}: {missing} of {self.wanted[task, split]} samples missing after "
+                    f"{stream.taken} groups"
+                )
+                continue
+            # Neighbours share records, so that a worker decodes each once.
+            groups.sort(key=lambda group: group[2])
+            for start in range(0, len(groups), self._size):
+                some = groups[start : start + self._size]
+                yield {
+                    "task": task,
+                    "split": split,
+                    "numbers": [number for number, _, _ in some],
+                    "occurrences": [occurrence for _, occurrence, _ in some],
+                    "rows": [list(rows) for _, _, rows in some],
+                }
+
+
+def _is_in(column: pa.ChunkedArray, values: pa.Array) -> pa.ChunkedArray:
+    import pyarrow.compute as pc
+
+    return pc.is_in(column, values)

@@ -1,0 +1,133 @@
+"""Measuring: of every record before choosing, and of every chosen image before it is published.
+
+Images are measured inside the build shard that first needs them (docs/decisions/0002): what is
+chosen is known only there, and neighbours share images, so each is read once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+
+from mgdata.data import Drop, Edit, Image, Scalar
+from mgdata.engine.stage import Worker
+from mgdata.errors import Rejected, StorageError, boundary
+from mgdata.manifest import Entry, Shard
+from mgdata.plugins import Measure
+from mgdata.stages.finish import Finish
+from mgdata.storage import Root, Store
+from mgdata.tables import RecordTables
+
+_KEPT = 16_384
+"""Images a worker remembers; about 4 MB."""
+
+
+class Measurer:
+    """Measures stored images, each once while it is remembered."""
+
+    def __init__(self, roots: Mapping[str, Root], measures: Mapping[str, Measure]) -> None:
+        self._roots = roots
+        self._measures = {n: m for n, m in measures.items() if m.keyed == "image"}
+        self._known: OrderedDict[str, Image | Drop] = OrderedDict()
+        self.counts: Counter[str] = Counter()
+
+    def fresh(self) -> Iterator[Image | Drop]:
+        """Everything remembered; for tests."""
+        yield from self._known.values()
+
+    def __call__(self, image: Image) -> Image | Drop:
+        """The image with what was measured and the edits its pixels need, or why it is unfit."""
+        known = self._known.get(image.uri)
+        if known is None:
+            known = self._measure(
+                msgspec.structs.replace(image, edits=()) if image.edits else image
+            )
+            self._known[image.uri] = known
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+        if isinstance(known, Drop) or not image.edits:
+            return known
+        return msgspec.structs.replace(known, edits=(*known.edits, *image.edits), width=image.width,
+                                       height=image.height)  # fmt: skip
+
+    def _measure(self, image: Image) -> Image | Drop:
+        corpus, _, path = image.uri.partition(":")
+        facts: dict[str, Scalar] = {}
+        try:
+            data = self._roots[corpus].read(path)
+            for name, measure in self._measures.items():
+                with boundary(f"measure {name}", image.uri):
+                    facts.update(measure.image(image, data))
+        except Rejected as error:
+            return Drop(
+                key=image.uri, stage="measure", reason=error.reason, value=error.value
+            )
+        except StorageError as error:
+            return Drop(
+                key=image.uri, stage="measure", reason="unreadable file", value=str(error)
+            )
+        self.counts["images measured"] += 1
+        return self._with(image, facts, len(data))
+
+    def _with(self, image: Image, facts: dict[str, Scalar], size: int) -> Image:
+        edits: list[Edit] = []
+        if image.orientation != 1:
+            edits.append(Edit(kind="upright"))
+            self.counts["turned upright"] += 1
+        if why := facts.pop("convert", None):
+            edits.append(Edit(kind="convert"))
+            self.counts[f"converted: {why}"] += 1
+        own = {name: facts.pop(name) for name in ("sha256", "format") if name in facts}
+        facts.pop("bytes", None)
+        facts.pop("orientation", None)
+        return msgspec.structs.replace(image, bytes=size, edits=tuple(edits), facts=facts, **own)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureRecords:
+    """Record measures over whole record tables: columns of the index, row for row.
+
+    A shard's payload is `{"corpus": name, "records": path, "rows": n}`. A record that a measure
+    rejects keeps its row; its `fit` column is False.
+    """
+
+    out: str
+    measures: dict[str, Measure]
+    name: str = "measure"
+
+    def open(self) -> Worker:
+        """The worker: a for-loop over shards."""
+        return self._work
+
+    def _work(self, shards: Iterator[Shard]) -> Iterator[Entry]:
+        store = Store(self.out)
+        for shard in shards:
+            finish, drops = Finish(store, shard), list[Drop]()
+            tables = RecordTables(store, [shard.payload["records"]])
+            rows = [self._facts(tables, row, drops) for row in range(shard.payload["rows"])]
+            table = pa.Table.from_pylist(rows)
+
+            def write(path: Path, table: pa.Table = table) -> None:
+                with pa.ipc.new_file(str(path), table.schema) as writer:
+                    writer.write_table(table)
+
+            finish.table(f"facts/{shard.payload['corpus']}", ".arrow", write)
+            yield finish.entry(len(rows), Counter(), drops)
+
+    def _facts(self, tables: RecordTables, row: int, drops: list[Drop]) -> dict[str, Scalar]:
+        record, facts, fit = tables.record(row), dict[str, Scalar](), True
+        for name, measure in self.measures.items():
+            try:
+                with boundary(f"measure {name}", record.key):
+                    facts.update(measure.record(record))
+            except Rejected as error:
+                fit = False
+                drops.append(
+                    Drop(key=record.key, stage="measure", reason=error.reason, value=error.value)
+                )
+        return {**facts, "fit": fit}

@@ -1,0 +1,197 @@
+"""Release: one shard is one published Parquet file.
+
+Bytes move once: an image that no edit touches goes from its corpus into the file as it is. Row
+groups are cut here, where the true size of edited images is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mgdata.data import Image, Sample, Target, Turn
+from mgdata.engine.stage import Worker
+from mgdata.errors import EnvironmentFailure, StorageError
+from mgdata.images import Codec, render
+from mgdata.manifest import Entry, Shard
+from mgdata.notations import conversation
+from mgdata.plugins import Notation
+from mgdata.release.layout import cut_group
+from mgdata.release.rows import RowGroups
+from mgdata.stages.finish import Finish
+from mgdata.storage import Root, Store
+from mgdata.tables import decode_sample, read_samples
+
+_ENDINGS = {"jpeg": ".jpg", "png": ".png"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """Writes the files of a release.
+
+    A shard's payload is `{"path", "picks": [[samples file, [rows]]], "order": [...]}`.
+    """
+
+    out: str
+    notation: Notation
+    notation_name: str
+    codec: Codec
+    row_group_bytes: int
+    roots: dict[str, Root]
+    name: str = "release"
+
+    def open(self) -> Worker:
+        """The worker: a for-loop over files."""
+        return self._work
+
+    def _work(self, shards: Iterator[Shard]) -> Iterator[Entry]:
+        store = Store(self.out)
+        for shard in shards:
+            finish, counts = Finish(store, shard), Counter[str]()
+
+            def write(path: Path, shard: Shard = shard, counts: Counter[str] = counts) -> None:
+                with RowGroups(path) as groups:
+                    pending = Pending(self, groups, counts)
+                    samples = _samples(store, shard.payload["picks"])
+                    for sample, order in zip(samples, shard.payload["order"], strict=True):
+                        pending.add(sample, order)
+                    pending.flush()
+
+            finish.file(f"release/{shard.payload['path']}", write)
+            yield finish.entry(counts["rows"], counts, ())
+
+
+class Pending:
+    """Rows waiting until they fill a row group; holds each distinct image once."""
+
+    def __init__(self, stage: Release, groups: RowGroups, counts: Counter[str]) -> None:
+        self._stage = stage
+        self._groups = groups
+        self._counts = counts
+        self._rows: list[dict[str, Any]] = []
+        self._sizes: list[int] = []
+        self._images: dict[str, bytes] = {}
+        self._names: dict[tuple[str, Any], tuple[str, str]] = {}
+
+    def add(self, sample: Sample, order: int) -> None:
+        """Append one row; writes a row group where it would no longer fit."""
+        named = [self._image(image) for image in sample.images]
+        size = sum(len(self._images[name]) for name, _ in named)
+        if self._rows and sum(self._sizes) + size > self._stage.row_group_bytes:
+            self._write(cut_group([row["paths"] for row in self._rows], self._sizes))
+        self._rows.append(self._row(sample, named, order))
+        self._sizes.append(size)
+        _count(self._counts, sample)
+
+    def flush(self) -> None:
+        """Write what is left."""
+        if self._rows:
+            self._write(len(self._rows))
+
+    def _write(self, n: int) -> None:
+        rows, self._rows = self._rows[:n], self._rows[n:]
+        self._counts["decoded bytes"] += sum(self._sizes[:n])
+        del self._sizes[:n]
+        used = dict.fromkeys(path for row in rows for path in row["paths"])
+        images = {path: (i, self._images[path]) for i, path in enumerate(used)}
+        self._groups.write(rows, images)
+        self._counts["row groups"] += 1
+        self._counts["stored image bytes"] += sum(len(data) for _, data in images.values())
+        still = {path for row in self._rows for path in row["paths"]}
+        self._images = {path: data for path, data in self._images.items() if path in still}
+        self._names = {key: name for key, name in self._names.items() if name[0] in still}
+
+    def _image(self, image: Image) -> tuple[str, str]:
+        """The stable name and SHA-256 of an image, its bytes read or rendered once."""
+        key = (image.uri, image.edits)
+        if key not in self._names:
+            corpus, _, path = image.uri.partition(":")
+            data = self._stage.roots[corpus].read(path)
+            if len(data) != image.bytes:
+                raise EnvironmentFailure(
+                    f"{image.uri} changed since it was measured ({image.bytes} bytes then, "
+                    f"{len(data)} now): use a fresh --out"
+                )
+            sha256, ending = str(image.sha256), _ENDINGS.get(image.format, ".jpg")
+            if image.edits:
+                data = render(data, image, self._stage.codec)
+                sha256, ending = hashlib.sha256(data).hexdigest(), ".jpg"
+                self._counts["images re-encoded"] += 1
+            self._names[key] = (sha256[:16] + ending, sha256)
+            self._images[sha256[:16] + ending] = data
+        return self._names[key]
+
+    def _row(self, sample: Sample, named: list[tuple[str, str]], order: int) -> dict[str, Any]:
+        notation = self._stage.notation
+        return {
+            "id": sample.id,
+            "task": sample.task,
+            "association": sample.association,
+            "split": sample.split,
+            "paths": [name for name, _ in named],
+            "image_info": [
+                {
+                    "uri": image.uri,
+                    "frame": image.frame,
+                    "view": image.view,
+                    "width": image.width,
+                    "height": image.height,
+                    "sha256": sha256,
+                }
+                for image, (_, sha256) in zip(sample.images, named, strict=True)
+            ],
+            "turns": [_turn(turn) for turn in sample.turns],
+            "messages": conversation(notation, sample.turns, sample.images),
+            "notation": self._stage.notation_name,
+            "frame": notation.frame,
+            "records": sample.records,
+            "license": sample.license,
+            "order": order,
+        }
+
+
+def _turn(turn: Turn) -> dict[str, Any]:
+    row = {field: getattr(turn, field) for field in turn.__struct_fields__}
+    row["regions"] = [_target(target) for target in turn.regions]
+    row["targets"] = [_target(target) for target in turn.targets]
+    return row
+
+
+def _target(target: Target) -> dict[str, Any]:
+    box = target.box
+    return {
+        "image": target.image,
+        "box": (box.x1, box.y1, box.x2, box.y2),
+        "phrase": target.phrase,
+    }
+
+
+def _count(counts: Counter[str], sample: Sample) -> None:
+    """What the card's statistics are made of, as `name=value`."""
+    counts["rows"] += 1
+    counts[f"task={sample.task}"] += 1
+    counts[f"association={sample.association}"] += 1
+    counts[f"images={len(sample.images)}"] += 1
+    counts[f"turns={len(sample.turns)}"] += 1
+    counts[f"license={sample.license}"] += 1
+    for record in sample.records:
+        counts[f"corpus={record.partition('/')[0]}"] += 1
+    for turn in sample.turns:
+        counts[f"kind={turn.kind}"] += 1
+        counts[f"targets={len(turn.targets)}"] += 1
+
+
+def _samples(store: Store, picks: list[tuple[str, list[int]]]) -> Iterator[Sample]:
+    for path, rows in picks:
+        column = read_samples(store.local(path), ["sample"]).column("sample")
+        for row in rows:
+            try:
+                yield decode_sample(column[row].as_buffer())
+            except msgspec.MsgspecError as error:
+                raise StorageError(f"{path}, row {row}: not a sample: {error}") from error
