@@ -1,0 +1,1 @@
+"""Tasks: one a module, found by entry point. mgdata never imports them."""
