@@ -1,0 +1,11 @@
+"""The gallery: where people look at samples before they trust them.
+
+`write` makes one folder that opens from `file://` without a network; `overlay` draws one sample as
+one PNG. Both take plain data (`Shown`) and know neither tables nor recipes nor notations.
+"""
+
+from mgdata.view.gallery import write
+from mgdata.view.overlay import overlay
+from mgdata.view.shown import Exchange, Mark, Picture, Shown
+
+__all__ = ["Exchange", "Mark", "Picture", "Shown", "overlay", "write"]
