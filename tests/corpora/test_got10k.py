@@ -33,6 +33,11 @@ def test_the_label_is_the_object_class_though_other_values_hold_colons(tmp_path:
     assert {region.label for region in the_record(got10k(tmp_path)).regions} == {"polar bear"}
 
 
+def test_a_line_of_the_meta_file_is_split_at_its_first_colon(tmp_path: Path) -> None:
+    put(got10k_clip(tmp_path) / "meta_info.ini", "url: a: b\nobject_class: Dog: small\n")
+    assert the_record(got10k(tmp_path)).regions[0].label == "dog: small"
+
+
 @pytest.mark.parametrize(
     ("absence", "cover", "visible"),
     [
