@@ -1,0 +1,1 @@
+"""What is measured of an image or a record, one measure a module."""
