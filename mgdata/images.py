@@ -58,10 +58,10 @@ def verify(data: bytes, level: Level = "strict", max_pixels: int = MAX_PIXELS) -
     `strict` decodes every coefficient; a JPEG with any libjpeg warning is refused.
 
     What `strict` finds in a JPEG, which carries no checksum and whose code falls back into step:
-    every cut; of disk blocks zeroed, overwritten or lost in mid-file all of 4 KiB and 95 % of
-    512 bytes (progressive files: about 80 % of 4 KiB, their refining scans are bare bits); of single
-    wrong bytes one in four. The rest are valid files with other pixels, which only a hash made
-    before the damage can tell. PNG has checksums: any change inside a chunk is found.
+    every cut; of disk blocks zeroed, overwritten or lost in mid-file, all of 4 KiB and 95 % of
+    512 bytes (progressive files: about 80 % of 4 KiB, as their refining scans are bare bits); of
+    single wrong bytes, one in four. The rest are valid files with other pixels, which only a hash
+    made before the damage can tell. PNG has checksums: any change inside a chunk is found.
 
     Raises:
         Rejected: as `probe`, and `truncated image`, `corrupt image`, `image too large`,
