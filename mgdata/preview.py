@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mgdata.data import Drop, Record, Sample
 from mgdata.identity import Stream
-from mgdata.images import Codec
+from mgdata.edits import Codec
 from mgdata.index import Index
 from mgdata.plugins import Corpus
 from mgdata.recipe import Loaded

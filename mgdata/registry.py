@@ -61,7 +61,9 @@ def find(kind: str, name: str) -> type:
     return _checked(kind, name, found)
 
 
-def make(kind: str, name: str, settings: Mapping[str, Any], where: str, **given: Any) -> Any:
+def make(
+    kind: str, plugin: str, settings: Mapping[str, Any], where: str, /, **given: Any
+) -> Any:
     """An instance of a plug-in with its settings checked.
 
     `where` is the recipe's file and key, for messages; `given` fills fields the run owns.
@@ -69,10 +71,10 @@ def make(kind: str, name: str, settings: Mapping[str, Any], where: str, **given:
     Raises:
         UsageError: an unknown setting or one of the wrong type.
     """
-    kind_class = find(kind, name)
+    kind_class = find(kind, plugin)
     if not dataclasses.is_dataclass(kind_class):
         if settings:
-            raise UsageError(f"{where}: {name} takes no settings, found {', '.join(settings)}")
+            raise UsageError(f"{where}: {plugin} takes no settings, found {', '.join(settings)}")
         return kind_class()
     fields = _settings(kind_class)
     wrong = faults(dict(settings), settings_schema(fields))

@@ -20,9 +20,11 @@ from mgdata.engine.serial import SerialEngine
 from mgdata.engine.stage import Engine, Stage, Tell
 from mgdata.errors import EnvironmentFailure, UsageError
 from mgdata.identity import digest
-from mgdata.images import Codec
+from mgdata.edits import Codec
 from mgdata.index import Index
 from mgdata.manifest import Entry, Lock, Manifest, Shard
+from mgdata.plan import Plan, refuse_short_disk
+from mgdata.plan import plan as make_plan
 from mgdata.recipe import Loaded, RunFile
 from mgdata.registry import source_digest
 from mgdata.release.card import write_card
@@ -92,10 +94,17 @@ class Run:
         if last != "ingest":
             index = self.index(records, self.measure(records))
             if last != "measure":
+                self._estimate(index, records)
                 settled, short = self.build(index, records)
                 if last == "release":
                     files = self.release(settled, short)
         return self.outcome(short, files)
+
+    def plan(self) -> Plan:
+        """What the recipe would make, once its corpora are ingested."""
+        records = self.ingest()
+        index = self.index(records, self.measure(records))
+        return make_plan(self.loaded, self.store, index, records)
 
     def outcome(self, short: Iterable[str] = (), files: Iterable[str] = ()) -> Outcome:
         """What the books say now."""
@@ -239,6 +248,22 @@ class Run:
         self._sweep(files, {shard.name for shard in shards})
         self._note(finished=files, short=short)
         return tuple(sorted(files))
+
+    def _estimate(self, index: Index, records: Sequence[Entry]) -> None:
+        """Say what is coming, and refuse it where the disk is too small."""
+        if self._manifest.entries("build"):
+            return
+        found = make_plan(self.loaded, self.store, index, records)
+        self._events.tell(
+            "estimate",
+            {
+                "samples": sum(line.samples for line in found.lines),
+                "MB": round(found.bytes / 1e6, 1),
+                "shards": found.shards,
+                "worker seconds": round(found.seconds, 1),
+            },
+        )
+        refuse_short_disk(found, self.store)
 
     def _build_stage(self, records: Sequence[Entry]) -> Build:
         return Build(

@@ -14,7 +14,7 @@ from mgdata import placeholders
 from mgdata.data import Drop, Image, Sample, Target
 from mgdata.errors import MgdataError
 from mgdata.geometry import Box
-from mgdata.images import Codec, render
+from mgdata.edits import Codec, render
 from mgdata.notations import IMAGE_TOKEN
 from mgdata.plugins import Notation
 from mgdata.storage import Root, Store

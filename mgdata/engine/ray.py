@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from mgdata.engine.stage import Stage, Tell
@@ -25,6 +27,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 OPEN = 2
 """Shards a worker holds at once."""
+START_SECONDS = 120
+"""How long workers may take to start."""
 LOSSES = 3
 """How often a shard may lose its worker before it is blamed."""
 
@@ -37,6 +41,7 @@ class Hand:
         # not shadow ours, so the driver's own order is restored before anything is unpickled.
         sys.path[:] = [*search_path, *(p for p in sys.path if p not in search_path and p)]
         self._opened = ""
+        self._opening = threading.Lock()
         self._line: Any = None
 
     def hello(self) -> dict[str, Any]:
@@ -51,18 +56,16 @@ class Hand:
             "versions": versions(),
         }
 
-    def open(self, token: str, stage: bytes) -> None:
-        """Make ready for a stage; ends the one before."""
+    def run(self, token: str, stage: bytes, shard: Shard) -> Entry:
+        """Do one shard of the stage that `token` names. Two calls may wait at once."""
         import cloudpickle
 
         from mgdata.engine.line import Line
 
-        if self._opened != token:
-            self._line = Line(cloudpickle.loads(stage))
-            self._opened = token
-
-    def run(self, shard: Shard) -> Entry:
-        """Do one shard. Two calls may wait at once."""
+        with self._opening:
+            if self._opened != token:
+                self._line = Line(cloudpickle.loads(stage))
+                self._opened = token
         return self._line.put(shard)
 
 
@@ -89,8 +92,6 @@ class RayEngine:
         queue = deque(shards)
         lost: dict[str, int] = {}
         flying: dict[Any, tuple[Any, Shard]] = {}
-        for actor in self._actors:
-            actor.open.remote(token, blob)
         while queue or flying:
             self._fill(queue, flying, stage.name, token, blob)
             ready, _ = ray.wait(list(flying), num_returns=1, timeout=5.0)
@@ -142,34 +143,26 @@ class RayEngine:
             ) from error
         self._started = True
         workers = self._workers or int(ray.cluster_resources().get("CPU", 1))
-        for _ in range(workers):
-            self._hire()
+        self._hire(workers)
         self._tell("engine started", {"workers": workers, "seconds": time.monotonic() - begin})
 
-    def _hire(self) -> Any:
+    def _hire(self, n: int) -> None:
         import ray
 
-        paths = [p for p in sys.path if p and os.path.isdir(p) and p != os.getcwd()]  # noqa: PTH112, PTH109
-        remote = ray.remote(num_cpus=1, max_concurrency=OPEN + 1, scheduling_strategy="SPREAD")(
-            Hand
-        )
-        actor = remote.remote(paths)
+        here = str(Path.cwd())
+        paths = [p for p in sys.path if p and p != here and Path(p).is_dir()]
+        remote = ray.remote(num_cpus=1, max_concurrency=OPEN, scheduling_strategy="SPREAD")(Hand)
+        actors = [remote.remote(paths) for _ in range(n)]
         try:
-            facts = ray.get(actor.hello.remote(), timeout=120)
+            found = ray.get([actor.hello.remote() for actor in actors], timeout=START_SECONDS)
         except (ray.exceptions.RayError, TimeoutError) as error:
             raise EnvironmentFailure(
                 f"a Ray worker did not start: {str(error).strip().splitlines()[-1]}"
             ) from error
-        mine = versions()
-        unlike = [f"{k} {mine[k]} here, {v} there" for k, v in facts["versions"].items() if mine[k] != v]
-        if unlike:
-            raise EnvironmentFailure(
-                f"the worker on {facts['host']} differs from this driver ({'; '.join(unlike)}): "
-                "equal bytes need equal versions; install the same constraints.txt there"
-            )
-        self._actors[actor] = facts
-        self._tell("worker started", {"node": facts["node"], "pid": facts["pid"]})
-        return actor
+        for actor, facts in zip(actors, found, strict=True):
+            _refuse_other_versions(facts)
+            self._actors[actor] = facts
+            self._tell("worker started", {"node": facts["node"], "pid": facts["pid"]})
 
     def _fill(
         self, queue: deque[Shard], flying: dict[Any, tuple[Any, Shard]], stage: str,
@@ -183,8 +176,7 @@ class RayEngine:
             if load[actor] >= OPEN:
                 return
             shard = queue.popleft()
-            actor.open.remote(token, blob)
-            flying[actor.run.remote(shard)] = (actor, shard)
+            flying[actor.run.remote(token, blob, shard)] = (actor, shard)
             load[actor] += 1
             facts = self._actors[actor]
             self._tell(
@@ -207,7 +199,17 @@ class RayEngine:
                 ) from error
         queue.extendleft(reversed(shards))
         self._tell("shards re-queued", {"shards": names})
-        self._hire()
+        self._hire(1)
+
+
+def _refuse_other_versions(facts: dict[str, Any]) -> None:
+    mine = versions()
+    unlike = [f"{k} {mine[k]} here, {v} there" for k, v in facts["versions"].items() if mine[k] != v]
+    if unlike:
+        raise EnvironmentFailure(
+            f"the worker on {facts['host']} differs from this driver ({'; '.join(unlike)}): "
+            "equal bytes need equal versions; install the same constraints.txt there"
+        )
 
 
 def _drain(flying: dict[Any, tuple[Any, Shard]], actor: Any) -> list[Shard]:

@@ -22,7 +22,7 @@ from mgdata.data import ROW_FORMAT, Flow, Kind
 class Picture(Flow):
     """One encoded image, as the `datasets` Image feature stores it."""
 
-    bytes: bytes
+    data: bytes = msgspec.field(name="bytes")
     """The encoded file."""
     path: str
     """A stable name: sixteen hex digits of the content and the format's ending."""

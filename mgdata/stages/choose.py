@@ -44,7 +44,8 @@ def assign_splits(index: Index, shares: Mapping[str, float], seed: int) -> np.nd
     weights = np.bincount(codes, minlength=len(names))
     salt = str(seed).encode()
     ranks = [hashlib.blake2b(n.encode(), digest_size=8, key=salt).digest() for n in names]
-    corpora = [name.partition("/")[0] for name in names]
+    _, first = np.unique(codes, return_index=True)
+    corpora = index.text("corpus").take(pa.array(first)).to_pylist()
     order = sorted(range(len(names)), key=lambda i: (corpora[i], ranks[i]))
     chosen = np.zeros(len(names), np.int8)
     ends = np.cumsum(list(shares.values()))

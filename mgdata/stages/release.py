@@ -18,7 +18,7 @@ import msgspec
 from mgdata.data import Image, Sample, Target, Turn
 from mgdata.engine.stage import Worker
 from mgdata.errors import EnvironmentFailure, StorageError
-from mgdata.images import Codec, render
+from mgdata.edits import Codec, render
 from mgdata.manifest import Entry, Shard
 from mgdata.notations import conversation
 from mgdata.plugins import Notation

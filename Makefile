@@ -1,0 +1,59 @@
+# mgdata: every command the README names. `make help` lists them.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+OUT ?= demo
+ENGINE ?= ray
+WORKERS ?= 2
+CORPORA ?= ../shared/corpora
+LAYOUTS = got10k lasot trackingnet motchallenge
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check real bench schemas constraints clean
+
+help:  ## List what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
+	  while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+# The stamp is as new as the last installation: a new entry point or pin installs again.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@
+
+setup: $(VENV)/.installed  ## Make the virtual environment
+
+demo: setup  ## Synthetic corpora to a release you can load: OUT=demo ENGINE=ray WORKERS=2
+	@for layout in $(LAYOUTS); do \
+	  test -d $(OUT)/corpora/$$layout || \
+	  $(BIN)/mgdata synth $$layout $(OUT)/corpora/$$layout --clips 8 --seed 7 || exit $$?; done
+	@for layout in $(LAYOUTS); do echo "$$layout: $$layout"; done > $(OUT)/corpora/roots.yaml
+	$(BIN)/mgdata run quickstart --roots $(OUT)/corpora/roots.yaml --out $(OUT)/run \
+	  --engine $(ENGINE) --workers $(WORKERS)
+	@printf 'gallery  ' && $(BIN)/mgdata view $(OUT)/run
+
+test: setup  ## Run the tests (under ten minutes)
+	$(BIN)/pytest -n 2 --dist loadscope
+
+check: setup  ## Lint, format, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+real: setup  ## Build from real corpora and check the release: CORPORA=folder
+	@test -d "$(CORPORA)" || { echo "make real: there is no folder $(CORPORA); say CORPORA=folder" >&2; exit 3; }
+	MGDATA_CORPORA="$(abspath $(CORPORA))" $(BIN)/pytest -m real
+
+bench: setup  ## Measure the figures, each against its floor
+	$(BIN)/python -m tests.benchmarks
+
+schemas: setup  ## Write schemas/ anew from the structs
+	$(BIN)/python -m mgdata.stored
+
+constraints: setup  ## Write constraints.txt anew from what is installed
+	$(BIN)/pip list --format=freeze | grep -viE '^(mgdata|pip|setuptools|wheel)==' > constraints.txt
+
+clean:  ## Remove what was made here, the environment too
+	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,253 @@
+"""What the verbs do, as functions: the small Python API for notebooks and the command line.
+
+Each takes plain values and returns data; nothing here prints.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mgdata import recipe as recipes
+from mgdata import registry
+from mgdata.corpora.check import Report
+from mgdata.corpora.check import check as check_records
+from mgdata.engine.serial import SerialEngine
+from mgdata.engine.stage import Engine, Tell
+from mgdata.errors import EnvironmentFailure, UsageError
+from mgdata.manifest import Manifest
+from mgdata.plan import Plan
+from mgdata.plan import plan as make_plan
+from mgdata.preview import preview as make_preview
+from mgdata.progress import reporter
+from mgdata.recipe import Loaded, RunFile
+from mgdata.release.funnel import Step, funnel, lines
+from mgdata.run import STAGES, Outcome, Run, Until, finished, read_run_file, refuse_other
+from mgdata.schema import nearest
+from mgdata.show import show_drop, show_release
+from mgdata.storage import Root, Store
+from mgdata.tables import read_ledger
+from mgdata.view import Shown, write
+
+DROPS = 100
+"""Ledger rows a gallery shows, shared out over the reasons."""
+
+
+def load(recipe: str, roots_file: str | None = None, pairs: Sequence[str] = ()) -> Loaded:
+    """A recipe with its corpora opened; raises as `recipe.load`."""
+    return recipes.load(recipe, recipes.read_roots(roots_file, list(pairs)))
+
+
+def run(
+    loaded: Loaded,
+    out: str,
+    *,
+    engine: str = "ray",
+    workers: int | None = None,
+    address: str | None = None,
+    last: Until = "release",
+    quiet: bool = True,
+) -> Outcome:
+    """Run a recipe up to a stage; a finished run is read, not run."""
+    store = Store(out)
+    refuse_other(store, loaded)
+    if last == "release" and (found := finished(store, loaded)):
+        steps = tuple(_steps(store))
+        return Outcome(steps=steps, short=found.short, files=tuple(sorted(found.finished or {})),
+                       worked=False)  # fmt: skip
+
+    def make(tell: Tell) -> Engine:
+        return make_engine(engine, tell, workers, address)
+
+    with Run(loaded, out, tell=reporter(quiet), engine=make) as running:
+        return running.until(last)
+
+
+def make_engine(name: str, tell: Tell, workers: int | None, address: str | None) -> Engine:
+    """An engine by name."""
+    if name == "serial":
+        return SerialEngine(tell)
+    if name == "ray":
+        from mgdata.engine.ray import RayEngine
+
+        return RayEngine(tell, workers=workers, address=address)
+    raise UsageError(f"--engine {name}: unknown{nearest(name, ['ray', 'serial'])}")
+
+
+def plan(
+    loaded: Loaded,
+    out: str | None = None,
+    *,
+    engine: str = "serial",
+    workers: int | None = None,
+    address: str | None = None,
+) -> Plan:
+    """What a recipe would make, after ingesting its corpora (into `out`, or a folder thrown away)."""
+    with TemporaryDirectory(prefix="mgdata-plan-") as scratch:
+
+        def make(tell: Tell) -> Engine:
+            return make_engine(engine, tell, workers, address)
+
+        with Run(loaded, out or scratch, tell=reporter(), engine=make) as running:
+            return running.plan()
+
+
+def preview(loaded: Loaded, out: str, *, number: int = 20, key: str | None = None) -> Path:
+    """Build a few samples at once and write a page; its path."""
+    return make_preview(loaded, Path(out), number=number, key=key)
+
+
+def open_run(out: str) -> tuple[RunFile, list[Step]]:
+    """The run file and the funnel of a run's folder.
+
+    Raises:
+        UsageError: the folder is no run.
+    """
+    store = Store(out)
+    if (found := read_run_file(store)) is None:
+        raise UsageError(f"{out} is not a run folder: there is no run.json")
+    return found, _steps(store)
+
+
+def view(where: str, *, number: int = 200, key: str | None = None, out: str | None = None) -> Path:
+    """Write the gallery of a release, with drops where `where` is a run; the page's path."""
+    store, is_run = Store(where), Store(where).exists("run.json")
+    items = list(show_release(release_store(where), number, key))
+    if is_run and key is None:
+        items += list(_dropped(store))
+    if not items:
+        raise UsageError(f"{where} has nothing to show{f' for {key!r}' if key else ''}")
+    folder = Path(out) if out else (Path(where) / "gallery" if not store.remote else Path("gallery"))
+    kept = sum(item.reason is None for item in items)
+    facts = {"samples": str(kept), "dropped": str(len(items) - kept)}
+    return write(items, folder, title=_title(store, where), facts=facts)
+
+
+def _title(store: Store, where: str) -> str:
+    found = read_run_file(store)
+    return found.name if found else Path(where).name
+
+
+def _dropped(store: Store) -> Iterator[Shown]:
+    shown = Counter[str]()
+    for stage in ("ingest", "measure", "choose", "build", "settle"):
+        for entry in Manifest(store).entries(stage).values():
+            for file in entry.files:
+                if not file.path.startswith("ledger/"):
+                    continue
+                for drop in read_ledger(store.local(file.path)):
+                    shown[drop.reason] += 1
+                    if shown[drop.reason] <= 10 and shown.total() <= DROPS * 10:
+                        yield show_drop(drop)
+
+
+def release_store(where: str) -> Store:
+    """The release's folder, given itself or its run's."""
+    store = Store(where)
+    if store.exists("run.json"):
+        store = Store(f"{store.url}/release")
+    if not store.exists():
+        raise EnvironmentFailure(f"there is no release at {store.url}")
+    return store
+
+
+def status(where: str) -> list[str]:
+    """How far a run is, line by line."""
+    store = Store(where)
+    found, steps = open_run(where)
+    told = [f"recipe   {found.name}", f"finished {'yes' if found.finished is not None else 'no'}"]
+    told += [f"short    {sentence}" for sentence in found.short]
+    manifest = Manifest(store)
+    for stage in STAGES:
+        if entries := manifest.entries(stage):
+            seconds = sum(entry.seconds for entry in entries.values())
+            told.append(f"{stage:<8} {len(entries):>12,} shards done, {seconds:,.1f} worker seconds")
+    return told + lines(steps)
+
+
+def gc(where: str) -> tuple[int, int]:
+    """Delete what no entry lists; how many files and bytes went."""
+    open_run(where)
+    store = Store(where)
+    manifest = Manifest(store)
+    listed = {
+        file.path
+        for stage in (*STAGES, "choose", "settle")
+        for entry in manifest.entries(stage).values()
+        for file in entry.files
+    }
+    count = size = 0
+    for folder in ("records", "facts", "samples", "ledger"):
+        for path in store.walk(folder):
+            if path not in listed:
+                count, size = count + 1, size + store.size(path)
+                store.remove(path)
+    return count, size
+
+
+def check_corpus(name: str, root: str, settings: Sequence[str] = ()) -> Report:
+    """Read all of a corpus; `settings` are `name=value` pairs of its reader, values in YAML."""
+    import yaml
+
+    values: dict[str, Any] = {}
+    for pair in settings:
+        key, _, value = pair.partition("=")
+        values[key] = yaml.safe_load(value)
+    if not Root(root).exists():
+        raise EnvironmentFailure(f"there is no folder {root}")
+    corpus = registry.make("corpora", name, values, "--set", name=name, root=Root(root))
+    return check_records(corpus)
+
+
+def synth(
+    layout: str,
+    out: Path,
+    *,
+    clips: int,
+    frames: int,
+    size: tuple[int, int],
+    seed: int,
+    jpeg_bytes: int | None = None,
+    records_only: bool = False,
+) -> str:
+    """Write a synthetic corpus, or only an index table of one; what was written, in words."""
+    if records_only:
+        import pyarrow.parquet as pq
+
+        from mgdata.synth.records import index_table
+
+        out.mkdir(parents=True, exist_ok=True)
+        table = index_table(clips, seed, [layout])
+        pq.write_table(table, out / "index.parquet")
+        return f"{table.num_rows:,} index rows in {out / 'index.parquet'}"
+    from mgdata.synth import write as write_corpus
+
+    summary = write_corpus(
+        layout, out, clips=clips, frames=frames, size=size, seed=seed, jpeg_bytes=jpeg_bytes
+    )
+    return str(summary)
+
+
+def _steps(store: Store) -> list[Step]:
+    manifest = Manifest(store)
+    stages = ("ingest", "measure", "choose", "build", "settle", "release")
+    return funnel({stage: list(manifest.entries(stage).values()) for stage in stages})
+
+
+__all__ = [
+    "check_corpus",
+    "gc",
+    "load",
+    "make_engine",
+    "open_run",
+    "plan",
+    "preview",
+    "release_store",
+    "run",
+    "status",
+    "synth",
+    "view",
+]

@@ -1,0 +1,294 @@
+"""The command line: verbs, flags and exit codes. All work is done elsewhere.
+
+No flag changes data: flags say where, how parallel and how loud. Exit codes: 0 done; 1 finished but
+short of the recipe, or a check that found faults; 2 wrong usage or recipe; 3 environment; 130
+interrupted.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from mgdata.errors import MgdataError
+
+if TYPE_CHECKING:
+    from mgdata.recipe import Loaded
+    from mgdata.run import Outcome, Until
+
+app = typer.Typer(
+    help="Regenerate multi-image grounding corpora: recipes in, checked Parquet releases out.",
+    no_args_is_help=True,
+    invoke_without_command=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+corpora_app = typer.Typer(help="The corpora mgdata reads, and checking a copy of one.")
+app.add_typer(corpora_app, name="corpora", invoke_without_command=True)
+
+Recipe = Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes along.")]
+Out = Annotated[str, typer.Option("--out", help="The run's folder or URL; made, or resumed.")]
+Roots = Annotated[str | None, typer.Option("--roots", help="YAML file of `corpus: path` lines.")]
+RootPairs = Annotated[
+    list[str] | None, typer.Option("--root", help="corpus=path; may be given again; wins.")
+]
+EngineName = Annotated[str, typer.Option("--engine", help="ray or serial.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Ray workers; default: all.")]
+Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster, HOST:PORT.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Where = Annotated[str, typer.Argument(help="A run's folder or a release's.")]
+
+
+def main() -> NoReturn:
+    """Run the command line; turns our errors into one line and an exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app(standalone_mode=True)
+    except MgdataError as error:
+        print(f"mgdata: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print(
+            "mgdata: stopped; what is finished is kept: run the same command again to go on",
+            file=sys.stderr,
+        )
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _verb(name: str, last: Until, text: str) -> None:
+    """A verb that runs a recipe up to a stage."""
+
+    def command(
+        recipe: Recipe,
+        out: Out,
+        roots: Roots = None,
+        root: RootPairs = None,
+        engine: EngineName = "ray",
+        workers: Workers = None,
+        address: Address = None,
+        quiet: Quiet = False,
+    ) -> None:
+        from mgdata import api
+
+        loaded = api.load(recipe, roots, root or [])
+        outcome = api.run(loaded, out, engine=engine, workers=workers, address=address,
+                          last=last, quiet=quiet)  # fmt: skip
+        _report(outcome, out, loaded, last)
+
+    command.__doc__ = text
+    app.command(name)(command)
+
+
+_verb("run", "release", "Run a recipe to a release; run again to resume.")
+_verb("ingest", "ingest", "Read the corpora into records.")
+_verb("measure", "measure", "Ingest, and measure every record where the recipe says so.")
+_verb("build", "build", "Ingest, measure and build samples, their images measured.")
+_verb("release", "release", "Everything up to the published files: the same as run.")
+
+
+def _report(outcome: Outcome, out: str, loaded: Loaded, last: str) -> None:
+    from mgdata.release.funnel import lines
+
+    for line in lines(outcome.steps):
+        print(line)
+    if last == "release":
+        print(f"release  {out}/release")
+        print(f"card     {out}/release/README.md")
+        print("load it:")
+        print("    from datasets import load_dataset")
+        config = next(t.config or n for n, t in loaded.recipe.tasks.items())
+        print(f"    rows = load_dataset({f'{out}/release'!r}, {config!r})")
+        print(f"    print(rows[{next(iter(loaded.recipe.splits))!r}][0]['messages'])")
+    if not outcome.worked:
+        print("nothing to do: every shard was there already")
+    for sentence in outcome.short:
+        print(f"short: {sentence}", file=sys.stderr)
+    if outcome.short:
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(
+    recipe: Recipe,
+    roots: Roots = None,
+    root: RootPairs = None,
+    out: Annotated[str | None, typer.Option("--out", help="Keep the ingested records.")] = None,
+    engine: EngineName = "serial",
+    workers: Workers = None,
+    address: Address = None,
+) -> None:
+    """Say what a recipe would make: samples, images, bytes, shards. Builds nothing."""
+    from mgdata import api
+    from mgdata.plan import lines
+
+    loaded = api.load(recipe, roots, root or [])
+    found = api.plan(loaded, out, engine=engine, workers=workers, address=address)
+    for line in lines(found):
+        print(line)
+
+
+@app.command()
+def preview(
+    recipe: Recipe,
+    number: Annotated[int, typer.Option("-n", min=1, help="How many samples.")] = 20,
+    key: Annotated[str | None, typer.Option("--key", help="Only records with this key.")] = None,
+    roots: Roots = None,
+    root: RootPairs = None,
+    out: Annotated[str | None, typer.Option("--out", help="Folder of the page.")] = None,
+) -> None:
+    """Build a few samples at once, without Ray, and write a page to look at."""
+    from mgdata import api
+
+    loaded = api.load(recipe, roots, root or [])
+    print(api.preview(loaded, out or f"preview-{loaded.recipe.name}", number=number, key=key))
+
+
+@app.command()
+def view(
+    where: Where,
+    number: Annotated[int, typer.Option("-n", min=1, help="How many samples at most.")] = 200,
+    key: Annotated[str | None, typer.Option("--key", help="A sample id or record key.")] = None,
+    out: Annotated[str | None, typer.Option("--out", help="Folder of the page.")] = None,
+) -> None:
+    """Write a page with samples of a release, and what was dropped on the way."""
+    from mgdata import api
+
+    print(api.view(where, number=number, key=key, out=out))
+
+
+@app.command()
+def check(
+    where: Where,
+    json: Annotated[Path | None, typer.Option("--json", help="Also write the verdict.")] = None,
+) -> None:
+    """Check a release row by row: schema, boxes, pixels, text, counts, hashes."""
+    import msgspec
+
+    from mgdata import api
+    from mgdata.release.check import check as run_check
+    from mgdata.release.check import lines
+
+    verdict = run_check(api.release_store(where))
+    for line in lines(verdict):
+        print(line)
+    if json:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(verdict)))
+    if verdict.faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    where: Where,
+    key: Annotated[str, typer.Argument(help="A sample id, record key or image uri.")],
+) -> None:
+    """Trace a sample to its records, group and seed, or say why something is not there."""
+    from mgdata.explain import explain as tell
+    from mgdata.storage import Store
+
+    for line in tell(Store(where), key):
+        print(line)
+
+
+@app.command()
+def status(where: Where) -> None:
+    """Say how far a run is, and its funnel so far."""
+    from mgdata import api
+
+    for line in api.status(where):
+        print(line)
+
+
+@app.command()
+def gc(where: Where) -> None:
+    """Delete files of a run that no manifest entry lists: leavings of killed attempts."""
+    from mgdata import api
+
+    count, size = api.gc(where)
+    print(f"removed {count:,} files, {size / 1e6:,.1f} MB")
+
+
+@app.command()
+def tasks() -> None:
+    """List the tasks a recipe can name, with their settings."""
+    from mgdata import listing
+
+    for line in listing.tasks():
+        print(line)
+
+
+@corpora_app.callback(invoke_without_command=True)
+def corpora(context: typer.Context) -> None:
+    """List the corpora a recipe can name, with layout, licence and where to get them."""
+    if context.invoked_subcommand is None:
+        from mgdata import listing
+
+        for line in listing.corpora():
+            print(line)
+
+
+@corpora_app.command("check")
+def corpora_check(
+    name: Annotated[str, typer.Argument(help="A name of `mgdata corpora`.")],
+    root: Annotated[str, typer.Argument(help="Where your copy lies.")],
+    json: Annotated[Path | None, typer.Option("--json", help="Also write the report.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the reader, name=value (YAML).")
+    ] = None,
+) -> None:
+    """Read all of a corpus' annotations and say what was found."""
+    import msgspec
+
+    from mgdata import api
+    from mgdata.corpora.check import lines
+
+    report = api.check_corpus(name, root, setting or [])
+    for line in lines(report):
+        print(line)
+    if json:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+
+
+@app.command()
+def synth(
+    layout: Annotated[str, typer.Argument(help="got10k, lasot, trackingnet or motchallenge.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; must not exist or be empty.")],
+    clips: Annotated[int, typer.Option("--clips", min=1, help="How many clips.")] = 6,
+    frames: Annotated[int, typer.Option("--frames", min=2, help="Frames a clip.")] = 24,
+    width: Annotated[int, typer.Option("--width", min=64, help="Pixels.")] = 480,
+    height: Annotated[int, typer.Option("--height", min=64, help="Pixels.")] = 360,
+    seed: Annotated[int, typer.Option("--seed", help="All randomness.")] = 0,
+    jpeg_bytes: Annotated[
+        int | None, typer.Option("--jpeg-bytes", help="About this size a frame.")
+    ] = None,
+    records_only: Annotated[
+        bool, typer.Option("--records-only", help="Only an index table, for planning tests.")
+    ] = False,
+) -> None:
+    """Write a small synthetic corpus in a real on-disk layout."""
+    from mgdata import api
+
+    size = (width, height)
+    print(api.synth(layout, out, clips=clips, frames=frames, size=size, seed=seed,
+                    jpeg_bytes=jpeg_bytes, records_only=records_only))  # fmt: skip
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(version_of("mgdata"))
+        raise typer.Exit

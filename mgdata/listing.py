@@ -1,0 +1,57 @@
+"""What can be named in a recipe, as text: every task and corpus with its settings and needs."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mgdata import registry, resources
+
+
+def tasks() -> Iterator[str]:
+    """The tasks, each with what it is, its association, targets, shapes and settings."""
+    for name in registry.names("builders"):
+        found: Any = registry.find("builders", name)
+        yield f"{name}  [{found.association}; targets: {found.targets}; {', '.join(found.shapes)}]"
+        yield f"    {_sentence(found)}"
+        yield from _settings(found)
+    yield from missing("builders")
+
+
+def corpora() -> Iterator[str]:
+    """The corpora, each with layout, licence, source and settings."""
+    for name in registry.names("corpora"):
+        found: Any = registry.find("corpora", name)
+        yield f"{name}  [{found.shape}; licence: {found.license}; {found.homepage}]"
+        yield f"    {_sentence(found)}"
+        yield from (f"        {line}" for line in found.layout.strip().splitlines())
+        yield from _settings(found)
+    yield from missing("corpora")
+
+
+def missing(kind: str) -> Iterator[str]:
+    """A warning for each entry point that pyproject.toml has and the installation does not.
+
+    An editable install does not see a new line by itself.
+    """
+    project = Path(resources.PACKAGE.parent) / "pyproject.toml"
+    if not project.is_file():
+        return
+    points = tomllib.loads(project.read_text())["project"]["entry-points"]
+    for name in points.get(f"mgdata.{kind}", {}):
+        if name not in registry.names(kind):
+            yield f"warning: {name} is in pyproject.toml but not installed: run `pip install -e .`"
+
+
+def _sentence(found: type) -> str:
+    text = inspect.getdoc(inspect.getmodule(found)) or inspect.getdoc(found) or ""
+    return text.partition("\n\n")[0].replace("\n", " ")
+
+
+def _settings(found: type) -> Iterator[str]:
+    for name, (kind, default) in registry.settings_of(found).items():
+        shown = getattr(kind, "__name__", None) if isinstance(kind, type) else None
+        yield f"      {name}: {shown or str(kind).replace('typing.', '')} = {default!r}"

@@ -1,0 +1,29 @@
+"""What every test shares: where real corpora lie, and which tests run when."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("mgdata", deadline=None)
+hypothesis.settings.load_profile("mgdata")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of real corpora run when a folder of them is named, and only then."""
+    if os.environ.get("MGDATA_CORPORA"):
+        return
+    kept = [item for item in items if item.get_closest_marker("real") is None]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+@pytest.fixture
+def real_corpora() -> Path:
+    """The folder of real corpora; fails where it is not there."""
+    folder = Path(os.environ["MGDATA_CORPORA"])
+    assert folder.is_dir(), f"MGDATA_CORPORA names {folder}, which is not there"
+    return folder
