@@ -162,7 +162,7 @@
     }
   });
 
-  bar.hidden = false;
+  bar.hidden = one(".keys").hidden = false;
   /* A reload may bring back what was typed or chosen. */
   filter();
 })();

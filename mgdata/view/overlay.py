@@ -202,7 +202,7 @@ def _words(shown: Shown, tagged: list[Tagged]) -> Image:
 def _plain(text: str, tagged: Tagged, shown: Shown) -> str:
     """`text` with the placeholders that are left in it replaced by the names drawn above."""
     names = {
-        "image": [picture.name for picture in shown.images],
+        "image": [f"[{picture.name}]" for picture in shown.images],
         "region": [f"[{one.label}]" for one in tagged.given],
         "target": [f"[{one.label}]" for one in tagged.targets],
     }

@@ -108,9 +108,9 @@ class Page:
 
     def _row(self, ratios: Sequence[float]) -> str:
         """Class that lets a sample's pictures share one row as long as they stay legible."""
-        total = round(sum(ratios), 2)
-        name = f"r{len(ratios)}-{round(total * 100)}"
-        self._frames[name] = f".{name}{{--count:{len(ratios)};--sum:{total:.2f}}}"
+        total = round(sum(round(ratio, 4) for ratio in ratios), 4)
+        name = f"r{len(ratios)}-{round(total * 10000)}"
+        self._frames[name] = f".{name}{{--count:{len(ratios)};--sum:{total:.4f}}}"
         return name
 
     def _rules(self) -> str:
