@@ -120,7 +120,7 @@ class ObjectTracking(Builder):
         # Asked of every region of a clip: where no size is asked for, none is computed.
         if not (self.min_side or self.min_area):
             return True
-        large = box.area >= self.min_area * image.width * image.height
+        large = box.area / (image.width * image.height) >= self.min_area
         return large and min(box.width, box.height) >= self.min_side
 
     def _scene(

@@ -1,0 +1,230 @@
+"""What every registered task must keep, whatever it asks: a new one is tested by being registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+import msgspec
+import pytest
+
+from mgdata import registry
+from mgdata.data import Drop, Image, Record, Region, Sample, Shape, Target, Turn
+from mgdata.errors import Rejected
+from mgdata.geometry import Box
+from mgdata.identity import Stream
+from mgdata.index import Index
+from mgdata.notations import conversation
+from mgdata.plugins import Builder, Notation
+from mgdata.scoring.matching import score
+from mgdata.tables import RecordRows
+from mgdata.validity import record_fault, sample_fault
+
+BUILDERS = sorted(point.name for point in entry_points(group="mgdata.builders"))
+NOTATIONS = sorted(point.name for point in entry_points(group="mgdata.notations"))
+INDEX_COLUMNS = [
+    "key",
+    "unit",
+    "shape",
+    "license",
+    "labels",
+    "images",
+    "regions",
+    "tracks",
+    "longest",
+]
+LABELS = ("goat", "person", "person", "bmx rider")
+
+
+def record(number: int, shape: Shape = "clip", frames: int = 24) -> Record:
+    """Objects that move, leave and come back; one to be ignored; one seen twice only."""
+    rng = Stream("record", str(number))
+    frames = {"image": 1, "pair": 2, "views": 4}.get(shape, frames)
+    name = f"{shape}{number:05d}"
+    images = [
+        Image(uri=f"made:{name}/{i + 1:08d}.jpg", width=640, height=480, format="jpeg", frame=i + 1)
+        for i in range(frames)
+    ]
+    starts = [(rng.uniform() * 300, rng.uniform() * 200) for _ in LABELS]
+    away = range(10, 14)
+    regions: list[Region] = []
+    for i in range(frames):
+        for k, (label, (x, y)) in enumerate(zip(LABELS, starts, strict=True)):
+            box = Box(x + 9.5 * i, y + 5 * i, x + 9.5 * i + 60 + 10 * k, y + 5 * i + 80)
+            hidden = k < 2 and i in away
+            regions.append(
+                Region(
+                    image=i,
+                    box=None if hidden else box,
+                    label=label,
+                    phrase="grey goat on a rock" if label == "goat" else None,
+                    track=str(k),
+                    visibility=0.0 if hidden else 0.25 + 0.25 * k,
+                )
+            )
+        regions.append(
+            Region(image=i, box=Box(0, 0, 640, 480), label="crowd", track="crowd", ignore=True)
+        )
+        if i < 2:
+            regions.append(Region(image=i, box=Box(1, 1, 30, 30), label="ball", track="ball"))
+    return Record(
+        key=f"made/{name}",
+        shape=shape,
+        unit=name,
+        images=tuple(images),
+        regions=tuple(regions),
+        license="CC-BY-4.0",
+    )
+
+
+def index(records: list[Record]) -> Index:
+    """An index that holds what is documented, and nothing that leads to an image."""
+    rows = RecordRows()
+    for one in records:
+        rows.add(one)
+    return Index(rows.table().select(INDEX_COLUMNS))
+
+
+def built(name: str, **settings: Any) -> tuple[list[Sample], list[Drop]]:
+    """Everything a builder makes of sixty records of each shape, built as the stage does."""
+    builder: Builder = registry.make("builders", name, settings, f"test: {name}")
+    records = [record(n, shape) for n in range(60) for shape in builder.shapes]
+    samples: list[Sample] = []
+    drops: list[Drop] = []
+    for group in builder.groups(index(records), Stream("groups", name)):
+        samples_of(builder, [records[row] for row in group], samples, drops)
+    return samples, drops
+
+
+def samples_of(
+    builder: Builder, group: list[Record], samples: list[Sample], drops: list[Drop]
+) -> None:
+    rng = Stream("build", *(one.key for one in group))
+    try:
+        found = list(builder.build(group, rng))
+    except Rejected as error:
+        found = [Drop(key=group[0].key, stage="build", reason=error.reason)]
+    for item in found:
+        if isinstance(item, Drop):
+            drops.append(item)
+        else:
+            samples.append(msgspec.structs.replace(item, task="t", split="train"))
+
+
+def turns(name: str) -> list[tuple[Sample, Turn]]:
+    return [(sample, turn) for sample in built(name)[0] for turn in sample.turns]
+
+
+def told(targets: tuple[Target, ...], turn: Turn) -> Turn:
+    """An answer that names the image of each of `targets`, in words that every notation reads."""
+    answer = "\n".join(f"Image-{t.image + 1}: <target:{i}>" for i, t in enumerate(targets))
+    return msgspec.structs.replace(turn, targets=targets, answer=answer)
+
+
+def in_the_next_image(target: Target, images: tuple[Image, ...]) -> Target:
+    return msgspec.structs.replace(target, image=(target.image + 1) % len(images))
+
+
+def in_the_far_corner(target: Target, images: tuple[Image, ...]) -> Target:
+    image, box = images[target.image], target.box
+    dx = -box.x1 if box.x1 > image.width - box.x2 else image.width - box.x2
+    dy = -box.y1 if box.y1 > image.height - box.y2 else image.height - box.y2
+    moved = Box(box.x1 + dx, box.y1 + dy, box.x2 + dx, box.y2 + dy)
+    return msgspec.structs.replace(target, box=moved)
+
+
+def test_the_factory_makes_whole_records() -> None:
+    assert record_fault(record(0)) is None
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_same_seed_same_samples_in_any_order_of_building(name: str) -> None:
+    builder: Builder = registry.make("builders", name, {}, "test")
+    records = [record(n, shape) for n in range(30) for shape in builder.shapes]
+    groups = list(builder.groups(index(records), Stream("g")))
+    assert groups == list(builder.groups(index(records), Stream("g")))
+    assert groups != list(builder.groups(index(records), Stream("another")))
+    forwards: list[Sample] = []
+    backwards: list[Sample] = []
+    for group in groups:
+        samples_of(builder, [records[row] for row in group], forwards, [])
+    for group in reversed(groups):
+        samples_of(builder, [records[row] for row in group], backwards, [])
+    assert forwards
+    assert sorted(forwards, key=lambda s: s.id) == sorted(backwards, key=lambda s: s.id)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_sample_keeps_the_rules_and_no_id_comes_twice(name: str) -> None:
+    samples, _ = built(name)
+    assert len(samples) > 20
+    assert [fault for sample in samples if (fault := sample_fault(sample))] == []
+    assert len({sample.id for sample in samples}) == len(samples)
+    assert all(len({(i.uri, i.edits) for i in s.images}) == len(s.images) for s in samples)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_drop_has_a_reason(name: str) -> None:
+    assert all(drop.reason and drop.stage == "build" for drop in built(name)[1])
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_sample_survives_its_row(name: str) -> None:
+    for sample in built(name)[0]:
+        assert msgspec.json.decode(msgspec.json.encode(sample), type=Sample) == sample
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("name", BUILDERS)
+def test_the_gold_answer_earns_full_marks_in_every_notation(name: str, notation: str) -> None:
+    writer: Notation = registry.make("notations", notation, {}, "test")
+    for sample, turn in turns(name):
+        text = writer.answer(turn, sample.images)
+        marks = score(writer.parse(text, turn, sample.images), turn, text=text)
+        assert marks.full, (text, marks)
+
+
+@pytest.mark.parametrize("fault", [in_the_next_image, in_the_far_corner])
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("name", BUILDERS)
+def test_an_answer_with_one_wrong_box_does_not(
+    name: str, notation: str, fault: Callable[[Target, tuple[Image, ...]], Target]
+) -> None:
+    writer: Notation = registry.make("notations", notation, {}, "test")
+    asked = [(sample, turn) for sample, turn in turns(name) if turn.targets]
+    assert asked
+    for sample, turn in asked:
+        first, *rest = turn.targets
+        for targets, right in (
+            (turn.targets, True),
+            ((fault(first, sample.images), *rest), False),
+        ):
+            text = writer.answer(told(targets, turn), sample.images)
+            found = writer.parse(text, turn, sample.images)
+            assert (score(found, turn, text=turn.gold).full) is right, text
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_an_empty_answer_does_not(name: str) -> None:
+    for _, turn in turns(name):
+        if turn.targets or turn.kind != "boxes":
+            assert not score([], turn, text="").full
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_conversation_has_every_placeholder_filled(name: str, notation: str) -> None:
+    writer: Notation = registry.make("notations", notation, {}, "test")
+    for sample in built(name)[0]:
+        messages = conversation(writer, sample.turns, sample.images)
+        assert sum(message["content"].count("<image>") for message in messages) == len(
+            sample.images
+        )
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_its_settings_can_be_listed_and_a_wrong_one_is_named(name: str) -> None:
+    with pytest.raises(Exception, match="no_such_setting"):
+        registry.make("builders", name, {"no_such_setting": 1}, "recipe.yaml: tasks.t.with")
+    assert registry.settings_of(registry.find("builders", name))
