@@ -21,20 +21,14 @@ from mgdata.geometry import Box
 from mgdata.manifest import Entry
 from mgdata.recipe import Loaded
 from mgdata.release import statistics
+from mgdata.release.front import front_matter, title
 from mgdata.release.funnel import Step
 from mgdata.release.rows import SCHEMA, Row
 from mgdata.schema import schema_of
 from mgdata.storage import Store
 
-_HUB_LICENSES = frozenset(
-    (
-        *("apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-3.0", "cc-by-4.0"),
-        *("cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0"),
-        *("cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0"),
-        *("odbl", "pddl", "odc-by", "cdla-permissive-2.0"),
-    )
-)
-"""Of the identifiers that the Hub knows, those that image corpora carry."""
+_SIZES = frozenset(("rows", "row groups", "decoded bytes", "stored image bytes"))
+"""Counts of the release stage that say how large it is, not what became of anything."""
 
 
 def write_card(
@@ -70,85 +64,11 @@ def write_card(
     return ["release/README.md"]
 
 
-def front_matter(loaded: Loaded, entries: Sequence[Entry]) -> dict[str, Any]:
-    """The card's metadata, as the Hub and `datasets.load_dataset` read it."""
-    found = statistics.parts(entries)
-    configs = list(dict.fromkeys(part.config for part in found))
-    readers = {section.corpus or name for name, section in loaded.recipe.corpora.items()}
-    return {
-        "pretty_name": _title(loaded),
-        "language": ["en"],
-        **_license(statistics.histogram(entries, "license")),
-        "annotations_creators": ["machine-generated"],
-        "source_datasets": sorted(readers),
-        "size_categories": [statistics.size_category(sum(part.rows for part in found))],
-        "task_categories": ["image-text-to-text"],
-        "tags": ["visual-grounding", "multi-image", "object-detection", "mgdata"],
-        "configs": [
-            {
-                "config_name": config,
-                "data_files": [
-                    {"split": part.split, "path": f"data/{config}/{part.split}-*.parquet"}
-                    for part in found
-                    if part.config == config
-                ],
-            }
-            for config in configs
-        ],
-        "dataset_info": [
-            _info(config, [part for part in found if part.config == config]) for config in configs
-        ],
-    }
-
-
-def _info(config: str, found: Sequence[statistics.Part]) -> dict[str, Any]:
-    return {
-        "config_name": config,
-        "features": [_feature(field) for field in SCHEMA],
-        "splits": [
-            {"name": part.split, "num_bytes": part.loaded, "num_examples": part.rows}
-            for part in found
-        ],
-        "download_size": sum(part.download for part in found),
-        "dataset_size": sum(part.loaded for part in found),
-    }
-
-
-def _feature(field: pa.Field) -> dict[str, Any]:
-    """A column as the YAML of `datasets` writes features: `dtype`, `list` or `struct`."""
-    if field.name == "images":
-        return {"name": "images", "list": "image"}
-    return {"name": field.name, **_feature_type(field.type)}
-
-
-def _feature_type(kind: pa.DataType) -> dict[str, Any]:
-    if pa.types.is_list(kind):
-        inner = _feature_type(kind.value_type)
-        return {"list": inner.get("dtype") or inner.get("struct") or [inner]}
-    if pa.types.is_struct(kind):
-        return {"struct": [_feature(field) for field in kind]}
-    return {"dtype": "float64" if pa.types.is_float64(kind) else str(kind)}
-
-
-def _license(licenses: Iterable[str]) -> dict[str, str]:
-    """The Hub's licence keys. Only one known licence over all rows can be named outright."""
-    names = list(licenses)
-    if len(names) == 1 and names[0].lower() in _HUB_LICENSES:
-        return {"license": names[0].lower()}
-    if names == ["unknown"]:
-        return {"license": "other", "license_name": "unknown"}
-    return {"license": "other", "license_name": "see-sources-and-licences"}
-
-
-def _title(loaded: Loaded) -> str:
-    return loaded.recipe.release.pretty_name or loaded.recipe.name
-
-
 def _opening(loaded: Loaded, entries: Sequence[Entry], short: Sequence[str]) -> str:
     recipe = loaded.recipe
     found = statistics.parts(entries)
     rows, images = sum(p.rows for p in found), sum(p.images for p in found)
-    lines = [f"# {_title(loaded)}", ""]
+    lines = [f"# {title(loaded)}", ""]
     if recipe.description:
         lines += [recipe.description.strip(), ""]
     lines += [
@@ -309,7 +229,11 @@ def _funnel(steps: Sequence[Step]) -> str:
     for step in steps:
         rows.append((f"**{step.stage}**", f"{step.what} that came out", f"**{step.out:,}**"))
         rows += [("", f"dropped: {_cell(why)}", f"{n:,}") for why, n in step.dropped.items()]
-        rows += [("", f"noted: {_cell(what)}", f"{n:,}") for what, n in step.noted.items()]
+        rows += [
+            ("", f"noted: {_cell(what)}", f"{n:,}")
+            for what, n in step.noted.items()
+            if what not in _SIZES
+        ]
     return (
         "## What was left out\n\n"
         f"{_table(('stage', 'what', '>count'), rows)}\n\n"
@@ -369,7 +293,7 @@ def _citation(loaded: Loaded) -> str:
     recipe = loaded.recipe
     year = re.match(r"\d{4}", recipe.release.date or "")
     key = re.sub(r"\W+", "_", recipe.name)
-    fields = [f"  title  = {{{_title(loaded)}}}"]
+    fields = [f"  title  = {{{title(loaded)}}}"]
     if year:
         fields.append(f"  year   = {{{year[0]}}}")
     if recipe.release.repository:
@@ -392,6 +316,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that may hold anything, for a table's cell."""
-    plain = " ".join(text.split())
-    return plain.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    """Text that may hold anything, for a table's cell; what stands in backticks is code."""
+    pieces = " ".join(text.split()).replace("|", "\\|").split("`")
+    if len(pieces) % 2 == 0:
+        pieces = ["".join(pieces)]
+    # Inside code Markdown shows `<` as it is; outside it would begin a tag.
+    pieces[::2] = [piece.replace("<", "&lt;") for piece in pieces[::2]]
+    return "`".join(pieces)
