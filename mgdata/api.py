@@ -20,7 +20,6 @@ from mgdata.engine.stage import Engine, Tell
 from mgdata.errors import EnvironmentFailure, UsageError
 from mgdata.manifest import Manifest
 from mgdata.plan import Plan
-from mgdata.plan import plan as make_plan
 from mgdata.preview import preview as make_preview
 from mgdata.progress import reporter
 from mgdata.recipe import Loaded, RunFile
@@ -85,7 +84,7 @@ def plan(
     workers: int | None = None,
     address: str | None = None,
 ) -> Plan:
-    """What a recipe would make, after ingesting its corpora (into `out`, or a folder thrown away)."""
+    """What a recipe would make; ingests its corpora into `out`, or a folder thrown away."""
     with TemporaryDirectory(prefix="mgdata-plan-") as scratch:
 
         def make(tell: Tell) -> Engine:
@@ -120,7 +119,9 @@ def view(where: str, *, number: int = 200, key: str | None = None, out: str | No
         items += list(_dropped(store))
     if not items:
         raise UsageError(f"{where} has nothing to show{f' for {key!r}' if key else ''}")
-    folder = Path(out) if out else (Path(where) / "gallery" if not store.remote else Path("gallery"))
+    folder = (
+        Path(out) if out else (Path(where) / "gallery" if not store.remote else Path("gallery"))
+    )
     kept = sum(item.reason is None for item in items)
     facts = {"samples": str(kept), "dropped": str(len(items) - kept)}
     return write(items, folder, title=_title(store, where), facts=facts)
@@ -164,7 +165,9 @@ def status(where: str) -> list[str]:
     for stage in STAGES:
         if entries := manifest.entries(stage):
             seconds = sum(entry.seconds for entry in entries.values())
-            told.append(f"{stage:<8} {len(entries):>12,} shards done, {seconds:,.1f} worker seconds")
+            told.append(
+                f"{stage:<8} {len(entries):>12,} shards done, {seconds:,.1f} worker seconds"
+            )
     return told + lines(steps)
 
 

@@ -22,24 +22,27 @@ Scalar = str | int | float | bool | None
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every class here is: immutable, keyword-only, strict about unknown fields."""
+    """What every class here is: immutable, keyword-only, strict about unknown fields.
+
+    Subclasses repeat `frozen` and `kw_only`, which type checkers do not inherit.
+    """
 
 
-class Edit(Flow, omit_defaults=True):
+class Edit(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """One change to an image's pixels. Only an edited image is ever re-encoded.
 
     Edits are applied in the order upright, convert, crop, mark.
     """
 
     kind: Literal["upright", "convert", "crop", "mark"]
-    """`upright` bakes the EXIF orientation in, `convert` makes 8-bit RGB, `crop` cuts, `mark` draws."""
+    """Bakes the EXIF orientation in, makes 8-bit RGB, cuts, or draws a rectangle."""
     box: Box | None = None
     """What is cut or drawn round, in upright pixels of the uncropped image."""
     colour: str = "red"
     """Colour of a drawn mark, by name."""
 
 
-class Image(Flow, omit_defaults=True):
+class Image(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """A reference to one image: where it lies and what is known of it. Never holds pixels."""
 
     uri: str
@@ -66,7 +69,7 @@ class Image(Flow, omit_defaults=True):
     """Columns that further measures added."""
 
 
-class Region(Flow, omit_defaults=True):
+class Region(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """One annotated object in one image of a record."""
 
     image: int
@@ -87,7 +90,7 @@ class Region(Flow, omit_defaults=True):
     """The corpus asks not to count this region either way (crowds, distractors)."""
 
 
-class Record(Flow, omit_defaults=True):
+class Record(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """One annotated item of a corpus: a picture, a pair, a clip, a set of views."""
 
     key: str
@@ -110,7 +113,7 @@ class Record(Flow, omit_defaults=True):
     """Regions and frames left out, by reason."""
 
 
-class Drop(Flow, omit_defaults=True):
+class Drop(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """The only way anything disappears."""
 
     key: str
@@ -123,7 +126,7 @@ class Drop(Flow, omit_defaults=True):
     """What was found."""
 
 
-class Target(Flow, omit_defaults=True):
+class Target(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """A box in one image: an answer, or a region given in a question."""
 
     image: int
@@ -134,7 +137,7 @@ class Target(Flow, omit_defaults=True):
     """What the box shows, in words."""
 
 
-class Turn(Flow, omit_defaults=True):
+class Turn(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """One question and its answer. Text holds placeholders, never the digits of a box."""
 
     question: str
@@ -155,7 +158,7 @@ class Turn(Flow, omit_defaults=True):
     """The right answer in its shortest form, for every kind but boxes."""
 
 
-class Sample(Flow, omit_defaults=True):
+class Sample(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """One conversation over several images: what a row of the release is made from."""
 
     id: str

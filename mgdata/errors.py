@@ -12,7 +12,7 @@ It knows nothing of what any plug-in does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
@@ -52,7 +52,7 @@ class PluginError(MgdataError):
 
 
 @contextmanager
-def boundary(plugin: str, item: str) -> Iterator[None]:
+def boundary(plugin: str, item: str) -> Generator[None]:
     """Attribute whatever a plug-in raises to that plug-in and the item it worked on.
 
     Our own errors pass through: they already say what is wrong. Anything else leaves as a
@@ -63,6 +63,4 @@ def boundary(plugin: str, item: str) -> Iterator[None]:
     except MgdataError:
         raise
     except Exception as error:
-        raise PluginError(
-            f"{plugin} failed on {item}: {type(error).__name__}: {error}"
-        ) from error
+        raise PluginError(f"{plugin} failed on {item}: {type(error).__name__}: {error}") from error

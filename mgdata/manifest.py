@@ -21,7 +21,7 @@ from mgdata.errors import EnvironmentFailure, StorageError
 from mgdata.storage import Store
 
 
-class File(Flow):
+class File(Flow, frozen=True, kw_only=True):
     """One published file of a shard."""
 
     path: str
@@ -32,7 +32,7 @@ class File(Flow):
     """Its digest."""
 
 
-class Shard(Flow):
+class Shard(Flow, frozen=True, kw_only=True):
     """One idempotent unit of work."""
 
     stage: str
@@ -45,7 +45,7 @@ class Shard(Flow):
     """What the stage needs to do it; plain data."""
 
 
-class Entry(Flow, omit_defaults=True):
+class Entry(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """One finished shard."""
 
     stage: str
@@ -58,9 +58,9 @@ class Entry(Flow, omit_defaults=True):
     """Rows that came out."""
     files: tuple[File, ...]
     """Every file it published, data and ledger."""
-    counts: dict[str, int] = {}
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
     """What was counted on the way: images, skipped regions, conversions..."""
-    drops: dict[str, int] = {}
+    drops: dict[str, int] = msgspec.field(default_factory=dict)
     """Ledger rows by reason."""
     seconds: float = 0.0
     """Wall time; exempt from reproducibility."""

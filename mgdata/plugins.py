@@ -150,7 +150,7 @@ class Builder(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filter(ABC):
+class Filter:
     """Drops what should not be published, always with a reason.
 
     Overrides one of the two: `sample` sees a finished sample on a worker, `index` sees all

@@ -25,7 +25,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class CorpusSection(Flow):
+class CorpusSection(Flow, frozen=True, kw_only=True):
     """One source corpus; its key names its root and is the first part of its records' keys."""
 
     corpus: str | None = None
@@ -36,7 +36,7 @@ class CorpusSection(Flow):
     """Overrides the reader's licence, for a copy with terms of its own."""
 
 
-class TaskSection(Flow):
+class TaskSection(Flow, frozen=True, kw_only=True):
     """One task: a builder, where it draws from and how many samples to make."""
 
     samples: Positive
@@ -51,28 +51,28 @@ class TaskSection(Flow):
     """The builder's own settings."""
 
 
-class IngestSection(Flow):
+class IngestSection(Flow, frozen=True, kw_only=True):
     """How reading is cut up."""
 
     parts: Positive = 16
     """Parts (clips, annotation files) a shard."""
 
 
-class BuildSection(Flow):
+class BuildSection(Flow, frozen=True, kw_only=True):
     """How building is cut up."""
 
     groups: Positive = 256
     """Groups a shard."""
 
 
-class CodecSection(Flow):
+class CodecSection(Flow, frozen=True, kw_only=True):
     """How edited images, and only those, are encoded."""
 
     quality: Annotated[int, msgspec.Meta(ge=1, le=100)] = 95
     """JPEG quality."""
 
 
-class ReleaseSection(Flow):
+class ReleaseSection(Flow, frozen=True, kw_only=True):
     """What the published files look like."""
 
     notation: str = "qwen2-vl"
@@ -91,14 +91,14 @@ class ReleaseSection(Flow):
     """`owner/name` on the Hub, for the card's lines that load it."""
 
 
-class Limits(Flow):
+class Limits(Flow, frozen=True, kw_only=True):
     """When a run gives up."""
 
     rejected: Share = 0.5
     """Largest share of records, or of groups, that may be dropped in a stage."""
 
 
-class Recipe(Flow):
+class Recipe(Flow, frozen=True, kw_only=True):
     """All that shapes the data of a release."""
 
     name: str
@@ -127,7 +127,7 @@ class Recipe(Flow):
     """When a run gives up."""
 
 
-class RunFile(Flow):
+class RunFile(Flow, frozen=True, kw_only=True):
     """`run.json`: which recipe a run folder belongs to, and how far it is."""
 
     name: str
@@ -148,7 +148,7 @@ class RunFile(Flow):
     """Why the run finished short of the recipe, a sentence each."""
 
 
-class Loaded(Flow):
+class Loaded(Flow, frozen=True, kw_only=True):
     """A recipe with its plug-ins made: what the run works with."""
 
     recipe: Recipe

@@ -16,11 +16,11 @@ import msgspec
 import pyarrow as pa
 
 from mgdata.data import Drop, Flow
+from mgdata.edits import Codec
 from mgdata.engine.serial import SerialEngine
 from mgdata.engine.stage import Engine, Stage, Tell
 from mgdata.errors import EnvironmentFailure, UsageError
 from mgdata.identity import digest
-from mgdata.edits import Codec
 from mgdata.index import Index
 from mgdata.manifest import Entry, Lock, Manifest, Shard
 from mgdata.plan import Plan, refuse_short_disk
@@ -45,7 +45,7 @@ Until = Literal["ingest", "measure", "build", "release"]
 STAGES: tuple[Until, ...] = ("ingest", "measure", "build", "release")
 
 
-class Outcome(Flow):
+class Outcome(Flow, frozen=True, kw_only=True):
     """How a run ended."""
 
     steps: tuple[Step, ...]
@@ -448,7 +448,7 @@ def read_table_any(store: Store, entry: Entry) -> pa.Table:
 
 
 def _shape(module: str, plugins: Sequence[Any]) -> str:
-    """Digest of what shapes a stage's data: our source, plug-ins' source and settings, libraries."""
+    """Digest of what shapes a stage's data: sources, settings and libraries."""
     parts = [source_digest(module)]
     for plugin in plugins:
         settings = {

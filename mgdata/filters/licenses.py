@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from mgdata.index import Index
 from mgdata.plugins import Filter
+
+# Its functions are made at import, unseen by type checkers.
+pc: Any = pyarrow.compute
 
 
 @dataclass(frozen=True, kw_only=True)

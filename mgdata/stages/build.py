@@ -30,8 +30,8 @@ from mgdata.validity import sample_fault
 class Build:
     """Builds one round's groups of all tasks.
 
-    A shard's payload is `{"task", "split", "rows": [[...]], "occurrences": [...], "numbers": [...]}`:
-    record rows a group, how often the group came before, and its place in the plan.
+    A shard's payload is `{"task", "split", "rows", "occurrences", "numbers"}`: record rows a
+    group, how often the group came before, and its place in the plan.
     """
 
     out: str
@@ -95,9 +95,7 @@ class Maker:
             if isinstance(item, Drop):
                 yield item
             else:
-                yield from self._finished(
-                    msgspec.structs.replace(item, task=task, split=split)
-                )
+                yield from self._finished(msgspec.structs.replace(item, task=task, split=split))
 
     def _finished(self, sample: Sample) -> Iterator[Sample | Drop]:
         images: list[Image] = []

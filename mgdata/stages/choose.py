@@ -1,5 +1,4 @@
-"""What the driver decides between shards: which records a release may use, their splits, and
-which groups to build next.
+"""What the driver decides between shards: usable records, their splits, the groups to build next.
 
 Everything here is a pure function of the recipe and of finished entries, and sees index columns
 only. Groups come out of a builder's stream in order; a task takes more of them, round by round,
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
 from mgdata.data import Drop
 from mgdata.errors import PluginError, boundary
@@ -24,6 +24,9 @@ from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.plugins import Builder, Filter
 from mgdata.recipe import Recipe
+
+# Its functions are made at import, unseen by type checkers.
+pc: Any = pyarrow.compute
 
 ROUNDS = 12
 """Rounds before a task is called short: each takes what the last one's yield says is missing."""
@@ -154,8 +157,8 @@ class Chooser:
             groups = stream.take(math.ceil(missing / max(rate, 0.125)))
             if not groups or number >= ROUNDS:
                 self.short[task, split] = (
-                    f"{task}/{split}: {missing} of {self.wanted[task, split]} samples missing after "
-                    f"{stream.taken} groups"
+                    f"{task}/{split}: {missing} of {self.wanted[task, split]} samples "
+                    f"missing after {stream.taken} groups"
                 )
                 continue
             # Neighbours share records, so that a worker decodes each once.
@@ -172,6 +175,4 @@ class Chooser:
 
 
 def _is_in(column: pa.ChunkedArray, values: pa.Array) -> pa.ChunkedArray:
-    import pyarrow.compute as pc
-
     return pc.is_in(column, values)

@@ -67,9 +67,7 @@ def read_part(corpus: Corpus, part: str) -> Iterator[Record | Drop]:
         with boundary(f"corpus {corpus.name}", f"part {part}"):
             for found in corpus.records(part):
                 if isinstance(found, Record) and (fault := record_fault(found)):
-                    yield Drop(
-                        key=found.key, stage="ingest", reason="invalid record", value=fault
-                    )
+                    yield Drop(key=found.key, stage="ingest", reason="invalid record", value=fault)
                 else:
                     yield found
     except (StorageError, Rejected) as error:

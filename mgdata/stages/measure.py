@@ -64,13 +64,9 @@ class Measurer:
                 with boundary(f"measure {name}", image.uri):
                     facts.update(measure.image(image, data))
         except Rejected as error:
-            return Drop(
-                key=image.uri, stage="measure", reason=error.reason, value=error.value
-            )
+            return Drop(key=image.uri, stage="measure", reason=error.reason, value=error.value)
         except StorageError as error:
-            return Drop(
-                key=image.uri, stage="measure", reason="unreadable file", value=str(error)
-            )
+            return Drop(key=image.uri, stage="measure", reason="unreadable file", value=str(error))
         self.counts["images measured"] += 1
         return self._with(image, facts, len(data))
 

@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 
 from mgdata.data import Image, Sample, Target, Turn
+from mgdata.edits import Codec, render
 from mgdata.engine.stage import Worker
 from mgdata.errors import EnvironmentFailure, StorageError
-from mgdata.edits import Codec, render
 from mgdata.manifest import Entry, Shard
 from mgdata.notations import conversation
 from mgdata.plugins import Notation

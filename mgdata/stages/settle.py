@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from mgdata.data import Drop
+
+# Its functions are made at import, unseen by type checkers.
+pc: Any = pyarrow.compute
 
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
