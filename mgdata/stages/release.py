@@ -83,11 +83,13 @@ class Pending:
         """Append one row; writes a row group where it would no longer fit."""
         named = [self._image(image) for image in sample.images]
         size = sum(len(self._images[name]) for name, _ in named)
-        if self._rows and sum(self._sizes) + size > self._stage.row_group_bytes:
-            self._write(cut_group([row["paths"] for row in self._rows], self._sizes))
         self._rows.append(self._row(sample, named, order))
         self._sizes.append(size)
         _count(self._counts, sample)
+        if len(self._rows) > 1 and sum(self._sizes) > self._stage.row_group_bytes:
+            # The new row stays pending: its images are in use from here on.
+            earlier = [row["paths"] for row in self._rows[:-1]]
+            self._write(cut_group(earlier, self._sizes[:-1]))
 
     def flush(self) -> None:
         """Write what is left."""
