@@ -18,13 +18,14 @@ from mgdata.corpora.check import check as check_records
 from mgdata.engine.serial import SerialEngine
 from mgdata.engine.stage import Engine, Tell
 from mgdata.errors import EnvironmentFailure, UsageError
+from mgdata.folder import RunFile, finished, read_run_file, refuse_other
 from mgdata.manifest import Manifest
 from mgdata.plan import Plan
 from mgdata.preview import preview as make_preview
 from mgdata.progress import reporter
-from mgdata.recipe import Loaded, RunFile
+from mgdata.recipe import Loaded
 from mgdata.release.funnel import Step, funnel, lines
-from mgdata.run import STAGES, Outcome, Run, Until, finished, read_run_file, refuse_other
+from mgdata.run import STAGES, Outcome, Run, Until
 from mgdata.schema import nearest
 from mgdata.show import show_drop, show_release
 from mgdata.storage import Root, Store

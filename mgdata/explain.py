@@ -7,16 +7,20 @@ records that nothing was said of.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from mgdata.data import Drop, Record, Sample
 from mgdata.errors import UsageError
+from mgdata.folder import read_run_file
 from mgdata.manifest import Entry, Manifest
-from mgdata.run import read_run_file
 from mgdata.storage import Store
 from mgdata.tables import decode_sample, read_ledger, read_samples, read_table
+
+# Its functions are made at import, unseen by type checkers.
+pc: Any = pyarrow.compute
 
 MOST = 20
 """Ledger rows shown."""

@@ -127,27 +127,6 @@ class Recipe(Flow, frozen=True, kw_only=True):
     """When a run gives up."""
 
 
-class RunFile(Flow, frozen=True, kw_only=True):
-    """`run.json`: which recipe a run folder belongs to, and how far it is."""
-
-    name: str
-    """The recipe's name."""
-    recipe: Recipe
-    """The recipe itself."""
-    recipe_sha256: str
-    """Digest of the recipe: a folder serves one recipe."""
-    roots: dict[str, str]
-    """Where the corpora lay."""
-    source: str
-    """Digest of mgdata's source."""
-    version: int = 1
-    """Of this file's format."""
-    finished: dict[str, int] | None = None
-    """The release's files and their sizes, once all is done."""
-    short: tuple[str, ...] = ()
-    """Why the run finished short of the recipe, a sentence each."""
-
-
 class Loaded(Flow, frozen=True, kw_only=True):
     """A recipe with its plug-ins made: what the run works with."""
 

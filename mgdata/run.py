@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -20,26 +19,27 @@ from mgdata.edits import Codec
 from mgdata.engine.serial import SerialEngine
 from mgdata.engine.stage import Engine, Stage, Tell
 from mgdata.errors import EnvironmentFailure, UsageError
+from mgdata.fingerprint import shape as shape_of
+from mgdata.fingerprint import shard
+from mgdata.folder import Events, RunFile, refuse_other, write_run_file
 from mgdata.identity import digest
 from mgdata.index import Index
 from mgdata.manifest import Entry, Lock, Manifest, Shard
 from mgdata.plan import Plan, refuse_short_disk
 from mgdata.plan import plan as make_plan
-from mgdata.recipe import Loaded, RunFile
-from mgdata.registry import source_digest
+from mgdata.recipe import Loaded
 from mgdata.release.card import write_card
 from mgdata.release.funnel import Step, funnel
 from mgdata.release.layout import plan_files
-from mgdata.resources import package_digest, versions
+from mgdata.resources import package_digest
 from mgdata.stages.build import Build
-from mgdata.stages.choose import Chooser, allowed, assign_splits
+from mgdata.stages.choose import Chooser, allowed, assign_splits, read_index
 from mgdata.stages.finish import Finish
 from mgdata.stages.ingest import Ingest
 from mgdata.stages.measure import MeasureRecords
 from mgdata.stages.release import Release
-from mgdata.stages.settle import COLUMNS, Settled, settle
+from mgdata.stages.settle import Settled, gather, settle
 from mgdata.storage import Store
-from mgdata.tables import RECORDS, read_samples, read_table
 
 Until = Literal["ingest", "measure", "build", "release"]
 STAGES: tuple[Until, ...] = ("ingest", "measure", "build", "release")
@@ -119,11 +119,11 @@ class Run:
         licenses = {n: s.license for n, s in recipe.corpora.items() if s.license}
         for name, corpus in self.loaded.corpora.items():
             parts, size = corpus.parts(), recipe.ingest.parts
-            shape = _shape("mgdata.stages.ingest", (corpus,))
+            shape = shape_of("mgdata.stages.ingest", (corpus,))
             for start in range(0, len(parts), size):
                 some = parts[start : start + size]
                 shards.append(
-                    _shard("ingest", f"{name}-{start // size:05d}", {"corpus": name, "parts": some},
+                    shard("ingest", f"{name}-{start // size:05d}", {"corpus": name, "parts": some},
                            shape, licenses.get(name, ""))
                 )  # fmt: skip
         if not shards:
@@ -138,9 +138,9 @@ class Run:
         chosen = {n: m for n, m in self.loaded.measures.items() if m.keyed == "record"}
         if not chosen:
             return []
-        shape = _shape("mgdata.stages.measure", tuple(chosen.values()))
+        shape = shape_of("mgdata.stages.measure", tuple(chosen.values()))
         shards = [
-            _shard(
+            shard(
                 "measure",
                 entry.name,
                 {
@@ -170,14 +170,14 @@ class Run:
         chooser = Chooser(recipe, self.loaded.builders, index, splits)
         stage = self._build_stage(records)
         shapes = {
-            task: _shape("mgdata.stages.build", (builder, *self.loaded.measures.values(),
+            task: shape_of("mgdata.stages.build", (builder, *self.loaded.measures.values(),
                                                  *self.loaded.filters.values()))
             for task, builder in self.loaded.builders.items()
         }  # fmt: skip
         entries, settled, number = list[Entry](), _nothing(), 0
         while payloads := list(chooser.round(number, settled.have())):
             shards = [
-                _shard("build", f"r{number:02d}-{p['task']}-{p['split']}-{i:05d}", p,
+                shard("build", f"r{number:02d}-{p['task']}-{p['split']}-{i:05d}", p,
                        shapes[p["task"]], str(recipe.seed), inputs)
                 for i, p in enumerate(payloads)
             ]  # fmt: skip
@@ -185,7 +185,7 @@ class Run:
                 self._events.tell("planned", {"groups": sum(len(p["rows"]) for p in payloads)})
             done = self._do(stage, shards)
             entries += [_labelled(entry, p) for entry, p in zip(done, payloads, strict=True)]
-            settled = settle(_survivors(self.store, entries), list(recipe.splits), chooser.wanted)
+            settled = settle(gather(self.store, entries), list(recipe.splits), chooser.wanted)
             number += 1
         self._books["build"] = entries
         self._check_limit("build", entries)
@@ -210,11 +210,11 @@ class Run:
             plan_files(table, configs, list(recipe.splits), recipe.seed,
                        recipe.release.file_mb * 1e6)
         )  # fmt: skip
-        shape = _shape("mgdata.stages.release", (self.loaded.notation,))
+        shape = shape_of("mgdata.stages.release", (self.loaded.notation,))
         settings = msgspec.json.encode(recipe.release).decode()
         source, row = table["source"].to_pylist(), table["source_row"].to_pylist()
         shards = [
-            _shard(
+            shard(
                 "release",
                 f"{plan.config}-{plan.split}-{i:05d}",
                 {
@@ -351,139 +351,9 @@ class OverLimit(UsageError):
     exit_code = 1
 
 
-class Events:
-    """Tells each event to the user and keeps it in the run's event log."""
-
-    def __init__(self, store: Store, tell: Tell) -> None:
-        self._store = store
-        self._tell = tell
-        self._lines: list[bytes] = []
-        self._path = f"events/{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**6:06d}.jsonl"
-        self._saved = time.monotonic()
-
-    def tell(self, name: str, facts: dict[str, Any]) -> None:
-        """One event. The log is saved at most every two seconds, and at the end."""
-        self._lines.append(msgspec.json.encode({"at": time.time(), "event": name, **facts}))
-        self._tell(name, facts)
-        if time.monotonic() - self._saved > 2:
-            self.save()
-
-    def save(self) -> None:
-        """Publish the log as it stands."""
-        self._store.write(self._path, b"\n".join(self._lines) + b"\n")
-        self._saved = time.monotonic()
-
-    def close(self) -> None:
-        """Save the rest; a full disk must not hide what went wrong before it."""
-        if self._lines:
-            with suppress(EnvironmentFailure):
-                self.save()
-
-
-def refuse_other(store: Store, loaded: Loaded) -> None:
-    """Raise where the folder belongs to another recipe, or is no run at all."""
-    found = read_run_file(store)
-    if found is None:
-        names = [name for name in store.list() if name not in ("lock", "events")]
-        if names:
-            raise UsageError(
-                f"{store.url} is not a run folder (it holds {', '.join(names[:3])}): choose an "
-                "empty or new --out"
-            )
-    elif found.name != loaded.recipe.name:
-        raise UsageError(
-            f"{store.url} holds a run of recipe {found.name!r}, not of {loaded.recipe.name!r}: "
-            "choose another --out"
-        )
-
-
-def finished(store: Store, loaded: Loaded) -> RunFile | None:
-    """The run file where this very recipe is done and every file of its release is there."""
-    found = read_run_file(store)
-    if found is None or found.finished is None or found.recipe_sha256 != loaded.sha256:
-        return None
-    if found.source != package_digest():
-        return None
-    try:
-        whole = all(store.size(path) == size for path, size in found.finished.items())
-    except Exception:
-        return None
-    return found if whole else None
-
-
-def read_run_file(store: Store) -> RunFile | None:
-    """`run.json` of a folder, or None where there is none."""
-    if not store.exists("run.json"):
-        return None
-    try:
-        return msgspec.json.decode(store.read("run.json"), type=RunFile)
-    except msgspec.MsgspecError as error:
-        raise UsageError(f"{store.url}/run.json is not a run file: {error}") from error
-
-
-def write_run_file(store: Store, run: RunFile) -> None:
-    """Publish `run.json`."""
-    store.write("run.json", msgspec.json.format(msgspec.json.encode(run)))
-
-
-def read_index(store: Store, records: Sequence[Entry], facts: Sequence[Entry]) -> Index:
-    """The index over record tables, in the entries' order."""
-    columns = [name for name in RECORDS.names if name != "record"]
-    tables: list[pa.Table] = []
-    for i, entry in enumerate(records):
-        table = read_table(store.local(entry.data().path)).select(columns)
-        corpus = pa.array([entry.name.rpartition("-")[0]] * table.num_rows, pa.string())
-        table = table.append_column("corpus", corpus)
-        if facts:
-            added = read_table_any(store, facts[i])
-            for name in added.column_names:
-                table = table.append_column(name, added[name])
-        tables.append(table)
-    return Index(pa.concat_tables(tables, promote_options="default"))
-
-
-def read_table_any(store: Store, entry: Entry) -> pa.Table:
-    """A facts table, whose columns are the measures' own."""
-    return pa.ipc.open_file(pa.memory_map(str(store.local(entry.data().path)))).read_all()
-
-
-def _shape(module: str, plugins: Sequence[Any]) -> str:
-    """Digest of what shapes a stage's data: sources, settings and libraries."""
-    parts = [source_digest(module)]
-    for plugin in plugins:
-        settings = {
-            name: value
-            for name, value in getattr(plugin, "__dict__", {}).items()
-            if name not in ("root", "name")
-        }
-        parts.append(source_digest(type(plugin).__module__))
-        parts.append(msgspec.json.encode(settings, order="sorted").decode())
-    libraries = {k: v for k, v in versions().items() if k != "mgdata's source"}
-    return digest(*parts, *(f"{k}={v}" for k, v in sorted(libraries.items())))
-
-
-def _shard(stage: str, name: str, payload: dict[str, Any], *shape: str) -> Shard:
-    fingerprint = digest(msgspec.json.encode(payload, order="sorted"), *shape)
-    return Shard(stage=stage, name=name, fingerprint=fingerprint, payload=payload)
-
-
 def _labelled(entry: Entry, payload: dict[str, Any]) -> Entry:
     counts = {f"task={payload['task']}": 1, f"split={payload['split']}": 1}
     return msgspec.structs.replace(entry, counts={**entry.counts, **counts})
-
-
-def _survivors(store: Store, entries: Sequence[Entry]) -> pa.Table:
-    """The planning columns of all sample tables, each row with its task, split and place."""
-    tables: list[pa.Table] = []
-    for entry in entries:
-        table = read_samples(store.local(entry.data().path), COLUMNS)
-        labels = {k.partition("=")[0]: k.partition("=")[2] for k in entry.counts if "=" in k}
-        n = table.num_rows
-        for name in ("task", "split"):
-            table = table.append_column(name, pa.array([labels[name]] * n, pa.string()))
-        table = table.append_column("source", pa.array([entry.data().path] * n, pa.string()))
-        tables.append(table.append_column("source_row", pa.array(range(n), pa.int64())))
-    return pa.concat_tables(tables)
 
 
 def _nothing() -> Settled:

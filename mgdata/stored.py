@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from mgdata import data, manifest, recipe, resources
+from mgdata import data, folder, manifest, recipe, resources
 from mgdata.release import rows
 from mgdata.schema import schema_of
 
@@ -20,7 +20,7 @@ STORED: dict[str, type[msgspec.Struct]] = {
     "sample": data.Sample,
     "manifest": manifest.Entry,
     "recipe": recipe.Recipe,
-    "run": recipe.RunFile,
+    "run": folder.RunFile,
     "row": rows.Row,
 }
 
@@ -33,10 +33,10 @@ def texts() -> dict[str, str]:
     }
 
 
-def write(folder: Path) -> None:
-    """Write every schema into `folder`."""
+def write(place: Path) -> None:
+    """Write every schema into `place`."""
     for name, text in texts().items():
-        (folder / name).write_text(text)
+        (place / name).write_text(text)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,11 @@ from mgdata.data import Drop
 from mgdata.errors import PluginError, boundary
 from mgdata.identity import Stream
 from mgdata.index import Index
+from mgdata.manifest import Entry
 from mgdata.plugins import Builder, Filter
 from mgdata.recipe import Recipe
+from mgdata.storage import Store
+from mgdata.tables import RECORDS, read_table
 
 # Its functions are made at import, unseen by type checkers.
 pc: Any = pyarrow.compute
@@ -176,3 +179,24 @@ class Chooser:
 
 def _is_in(column: pa.ChunkedArray, values: pa.Array) -> pa.ChunkedArray:
     return pc.is_in(column, values)
+
+
+def read_index(store: Store, records: Sequence[Entry], facts: Sequence[Entry]) -> Index:
+    """The index over record tables, in the entries' order."""
+    columns = [name for name in RECORDS.names if name != "record"]
+    tables: list[pa.Table] = []
+    for i, entry in enumerate(records):
+        table = read_table(store.local(entry.data().path)).select(columns)
+        corpus = pa.array([entry.name.rpartition("-")[0]] * table.num_rows, pa.string())
+        table = table.append_column("corpus", corpus)
+        if facts:
+            added = _facts(store, facts[i])
+            for name in added.column_names:
+                table = table.append_column(name, added[name])
+        tables.append(table)
+    return Index(pa.concat_tables(tables, promote_options="default"))
+
+
+def _facts(store: Store, entry: Entry) -> pa.Table:
+    """A facts table, whose columns are the measures' own."""
+    return pa.ipc.open_file(pa.memory_map(str(store.local(entry.data().path)))).read_all()

@@ -14,6 +14,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from mgdata.data import Drop
+from mgdata.manifest import Entry
+from mgdata.storage import Store
+from mgdata.tables import read_samples
 
 # Its functions are made at import, unseen by type checkers.
 pc: Any = pyarrow.compute
@@ -100,3 +103,17 @@ def _within(table: pa.Table, order: np.ndarray[Any, Any], kept: Mask,
         mine = (tasks == task) & (splits == split) & kept
         within[order[mine[order]][:n]] = True
     return within
+
+
+def gather(store: Store, entries: Sequence[Entry]) -> pa.Table:
+    """The planning columns of all sample tables, each row with its task, split and place."""
+    tables: list[pa.Table] = []
+    for entry in entries:
+        table = read_samples(store.local(entry.data().path), COLUMNS)
+        labels = {k.partition("=")[0]: k.partition("=")[2] for k in entry.counts if "=" in k}
+        n = table.num_rows
+        for name in ("task", "split"):
+            table = table.append_column(name, pa.array([labels[name]] * n, pa.string()))
+        table = table.append_column("source", pa.array([entry.data().path] * n, pa.string()))
+        tables.append(table.append_column("source_row", pa.array(range(n), pa.int64())))
+    return pa.concat_tables(tables)

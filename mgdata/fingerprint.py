@@ -1,0 +1,34 @@
+"""Fingerprints: everything that shapes a shard's data, and so makes an old entry stale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from mgdata.identity import digest
+from mgdata.manifest import Shard
+from mgdata.registry import source_digest
+from mgdata.resources import versions
+
+
+def shape(module: str, plugins: Sequence[Any]) -> str:
+    """Digest of what shapes a stage's data: sources, settings and libraries."""
+    parts = [source_digest(module)]
+    for plugin in plugins:
+        settings = {
+            name: value
+            for name, value in getattr(plugin, "__dict__", {}).items()
+            if name not in ("root", "name")
+        }
+        parts.append(source_digest(type(plugin).__module__))
+        parts.append(msgspec.json.encode(settings, order="sorted").decode())
+    libraries = {k: v for k, v in versions().items() if k != "mgdata's source"}
+    return digest(*parts, *(f"{k}={v}" for k, v in sorted(libraries.items())))
+
+
+def shard(stage: str, name: str, payload: dict[str, Any], *inputs: str) -> Shard:
+    """A shard whose fingerprint covers its payload and `inputs`."""
+    fingerprint = digest(msgspec.json.encode(payload, order="sorted"), *inputs)
+    return Shard(stage=stage, name=name, fingerprint=fingerprint, payload=payload)
