@@ -149,10 +149,15 @@ def row_faults(
     for i, picture in enumerate(pictures):
         if found := _image_fault(row, i, picture):
             yield found
-    found = list(_turn_faults(row))
+    # A size that is stated wrong is one fault, not also one of every box and number beside it.
+    images = [
+        Image(uri=info.uri, width=picture.width or info.width, height=picture.height or info.height)
+        for info, picture in zip(row.image_info, pictures, strict=True)
+    ]
+    found = list(_turn_faults(row, images))
     yield from found
     if not found:
-        yield from _text_faults(row, notation)
+        yield from _text_faults(row, images, notation)
 
 
 def _fields(row: Row, split: str) -> Iterator[Found]:
@@ -184,9 +189,9 @@ def _image_fault(row: Row, i: int, picture: Picture) -> Found | None:
     return None
 
 
-def _turn_faults(row: Row) -> Iterator[Found]:
-    """The first fault of each turn, and of the image slots over all of them."""
-    images, slots = _images(row), list[int]()
+def _turn_faults(row: Row, images: Sequence[Image]) -> Iterator[Found]:
+    """The first fault of the turns, or of the image slots over all of them."""
+    slots: list[int] = []
     if not row.turns:
         yield "turn", "there is no turn"
     for number, turn in enumerate(row.turns):
@@ -219,7 +224,9 @@ def _rule_fault(turn: RowTurn, images: Sequence[Image]) -> Found | None:
     return ("turn", fault) if fault else None
 
 
-def _text_faults(row: Row, notation: Callable[[str], Notation]) -> Iterator[Found]:
+def _text_faults(
+    row: Row, images: Sequence[Image], notation: Callable[[str], Notation]
+) -> Iterator[Found]:
     try:
         speaker = notation(row.notation)
     except MgdataError:
@@ -227,7 +234,7 @@ def _text_faults(row: Row, notation: Callable[[str], Notation]) -> Iterator[Foun
         return
     if row.frame != speaker.frame:
         yield "notation", f"{row.notation} has frame {speaker.frame}, stated {row.frame!r}"
-    images, turns = _images(row), [_turn(turn) for turn in row.turns]
+    turns = [_turn(turn) for turn in row.turns]
     try:
         written = conversation(speaker, turns, images)
     except ValueError as error:
@@ -279,10 +286,6 @@ def _written(
 ) -> set[tuple[int, str]]:
     bare = [msgspec.structs.replace(target, phrase=None) for target in targets]
     return {(target.image, notation.region(target, images[target.image])) for target in bare}
-
-
-def _images(row: Row) -> list[Image]:
-    return [Image(uri=i.uri, width=i.width, height=i.height) for i in row.image_info]
 
 
 def _turn(turn: RowTurn) -> Turn:
