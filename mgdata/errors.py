@@ -12,8 +12,10 @@ It knows nothing of what any plug-in does.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class MgdataError(Exception):
@@ -63,4 +65,13 @@ def boundary(plugin: str, item: str) -> Generator[None]:
     except MgdataError:
         raise
     except Exception as error:
-        raise PluginError(f"{plugin} failed on {item}: {type(error).__name__}: {error}") from error
+        raise PluginError(
+            f"{plugin} failed on {item}: {type(error).__name__}: {error}{_line(error)}"
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    """` (file.py:12)`, where a plug-in raised it: what its author looks for first."""
+    # The first two frames are the boundary and its `with` block.
+    frames = traceback.extract_tb(error.__traceback__)[2:]
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

@@ -18,7 +18,7 @@ from mgdata.data import Drop, Flow
 from mgdata.edits import Codec
 from mgdata.engine.serial import SerialEngine
 from mgdata.engine.stage import Engine, Stage, Tell
-from mgdata.errors import EnvironmentFailure, UsageError
+from mgdata.errors import EnvironmentFailure, UsageError, boundary
 from mgdata.fingerprint import shape as shape_of
 from mgdata.fingerprint import shard
 from mgdata.folder import Events, RunFile, refuse_other, write_run_file
@@ -118,7 +118,8 @@ class Run:
         recipe, shards = self.loaded.recipe, list[Shard]()
         licenses = {n: s.license for n, s in recipe.corpora.items() if s.license}
         for name, corpus in self.loaded.corpora.items():
-            parts, size = corpus.parts(), recipe.ingest.parts
+            with boundary(f"corpus {name}", "its parts"):
+                parts, size = corpus.parts(), recipe.ingest.parts
             shape = shape_of("mgdata.stages.ingest", (corpus,))
             for start in range(0, len(parts), size):
                 some = parts[start : start + size]
@@ -153,7 +154,9 @@ class Run:
             )
             for entry in records
         ]
-        return self._do(MeasureRecords(out=self.store.url, measures=chosen), shards)
+        entries = self._do(MeasureRecords(out=self.store.url, measures=chosen), shards)
+        self._check_limit("measure", entries)
+        return entries
 
     def index(self, records: Sequence[Entry], facts: Sequence[Entry]) -> Index:
         """The columns of all record tables, with those that measures added."""
@@ -185,10 +188,10 @@ class Run:
                 self._events.tell("planned", {"groups": sum(len(p["rows"]) for p in payloads)})
             done = self._do(stage, shards)
             entries += [_labelled(entry, p) for entry, p in zip(done, payloads, strict=True)]
+            self._check_limit("build", entries)
             settled = settle(gather(self.store, entries), list(recipe.splits), chooser.wanted)
             number += 1
         self._books["build"] = entries
-        self._check_limit("build", entries)
         # Round shards of an earlier, larger recipe would otherwise be counted by `status`.
         stale = set(self._manifest.entries("build")) - {entry.name for entry in entries}
         self._manifest.forget("build", stale)

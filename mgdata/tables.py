@@ -187,6 +187,11 @@ def read_samples(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return table
 
 
+def decode_record(data: Any) -> Record:
+    """A record from its JSON column; raises `msgspec.ValidationError` where it does not fit."""
+    return _record(data)
+
+
 def decode_sample(data: Any) -> Sample:
     """A sample from its JSON column; raises `msgspec.ValidationError` where it does not fit."""
     return _sample(data)

@@ -15,12 +15,13 @@ import msgspec
 
 from mgdata.data import Drop, Image, Record, Sample
 from mgdata.engine.stage import Worker
-from mgdata.errors import Rejected, boundary
+from mgdata.errors import boundary
 from mgdata.identity import Stream
 from mgdata.manifest import Entry, Shard
 from mgdata.plugins import Builder, Filter, Measure
 from mgdata.stages.finish import Finish
 from mgdata.stages.measure import Measurer
+from mgdata.stages.unfit import UNFIT, promised, unfit
 from mgdata.storage import Root, Store
 from mgdata.tables import RecordTables, SampleRows, decode_sample
 from mgdata.validity import sample_fault
@@ -88,8 +89,10 @@ class Maker:
         try:
             with boundary(f"builder {task}", keys[0]):
                 built = list(self.builders[task].build(records, rng))
-        except Rejected as error:
-            yield Drop(key=keys[0], stage="build", reason=error.reason, value=error.value)
+                for item in built:
+                    promised(item, Sample, Drop)
+        except UNFIT as error:
+            yield unfit(keys[0], "build", error)
             return
         for item in built:
             if isinstance(item, Drop):
@@ -107,24 +110,32 @@ class Maker:
                 return
             images.append(measured)
         sample = msgspec.structs.replace(sample, images=tuple(images))
-        for name, filter_ in self.filters.items():
-            with boundary(f"filter {name}", sample.id):
-                drop = filter_.sample(sample)
-            if drop is not None:
-                yield drop
-                return
-        if fault := sample_fault(_typed(sample)):
+        # Before the filters: what they see of a sample can be relied on.
+        if fault := _fault(sample):
             yield Drop(key=sample.id, stage="build", reason="invalid sample", value=fault)
             return
-        yield sample
+        yield self._filtered(sample) or sample
+
+    def _filtered(self, sample: Sample) -> Drop | None:
+        """What the first filter that minds says."""
+        for name, filter_ in self.filters.items():
+            try:
+                with boundary(f"filter {name}", sample.id):
+                    drop = filter_.sample(sample)
+                    promised(drop, Drop, type(None))
+            except UNFIT as error:
+                drop = unfit(sample.id, "filter", error)
+            if drop is not None:
+                return drop
+        return None
 
 
-def _typed(sample: Sample) -> Sample:
-    """The sample as it will be read back, so that a wrong type shows here and not in a release."""
+def _fault(sample: Sample) -> str | None:
+    """What is wrong with a sample: its types, as it will be read back, then its rules."""
     try:
-        return decode_sample(msgspec.json.encode(sample))
-    except msgspec.MsgspecError as error:
-        raise Rejected("invalid sample", f"{sample.id}: {error}") from error
+        return sample_fault(decode_sample(msgspec.json.encode(sample)))
+    except (msgspec.MsgspecError, TypeError) as error:
+        return str(error)
 
 
 def _once(drops: list[Drop]) -> list[Drop]:

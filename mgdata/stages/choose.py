@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from mgdata.data import Drop
-from mgdata.errors import PluginError, boundary
+from mgdata.errors import boundary
 from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.manifest import Entry
@@ -77,11 +77,11 @@ def allowed(index: Index, filters: Mapping[str, Filter]) -> tuple[Mask, list[Dro
     for name, filter_ in filters.items():
         with boundary(f"filter {name}", "the index"):
             verdict = filter_.index(index)
-        if verdict is None:
-            continue
-        kept, reason = verdict
-        if kept.shape != mask.shape:
-            raise PluginError(f"filter {name}: mask of {kept.shape} for {len(index)} records")
+            if verdict is None:
+                continue
+            kept, reason = np.asarray(verdict[0], np.bool_), str(verdict[1])
+            if kept.shape != mask.shape:
+                raise ValueError(f"a mask of {kept.shape} for {len(index)} records")
         for row in index.rows[mask & ~kept]:
             drops.append(Drop(key=index.key(int(row)), stage="filter", reason=reason))
         mask &= kept
@@ -106,6 +106,8 @@ class GroupStream:
         with boundary(self._name, "its groups"):
             rng = Stream("groups", str(seed), task, split)
             self._groups: Iterator[Sequence[int]] = iter(builder.groups(index, rng))
+        self._mine: Mask = np.zeros(index.table.num_rows, np.bool_)
+        self._mine[index.rows] = True
         self._seen: Counter[tuple[int, ...]] = Counter()
         self.taken = 0
 
@@ -113,12 +115,26 @@ class GroupStream:
         """The next n groups, or what is left, as (number, occurrence, rows)."""
         with boundary(self._name, "its groups"):
             fresh = [tuple(group) for group in islice(self._groups, n)]
+            self._check(fresh)
         taken: list[tuple[int, int, tuple[int, ...]]] = []
         for number, rows in enumerate(fresh, self.taken):
             taken.append((number, self._seen[rows], rows))
             self._seen[rows] += 1
         self.taken += len(fresh)
         return taken
+
+    def _check(self, groups: Sequence[tuple[int, ...]]) -> None:
+        """Refuse an empty group and rows of another split: they would leak into this one."""
+        if not all(groups):
+            raise ValueError("yielded an empty group")
+        rows = np.fromiter(chain.from_iterable(groups), np.int64)
+        inside = (rows >= 0) & (rows < len(self._mine))
+        inside[inside] = self._mine[rows[inside]]
+        if not inside.all():
+            raise ValueError(
+                f"yielded row {rows[~inside][0]}, which is not in the index it was given: "
+                "rows are numbered by index.rows, not from 0"
+            )
 
 
 class Chooser:
@@ -194,7 +210,7 @@ def read_index(store: Store, records: Sequence[Entry], facts: Sequence[Entry]) -
             for name in added.column_names:
                 table = table.append_column(name, added[name])
         tables.append(table)
-    return Index(pa.concat_tables(tables, promote_options="default"))
+    return Index(pa.concat_tables(tables, promote_options="permissive"))
 
 
 def _facts(store: Store, entry: Entry) -> pa.Table:

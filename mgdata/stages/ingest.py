@@ -13,12 +13,13 @@ import msgspec
 
 from mgdata.data import Drop, Record
 from mgdata.engine.stage import Worker
-from mgdata.errors import Rejected, StorageError, boundary
+from mgdata.errors import boundary
 from mgdata.manifest import Entry, Shard
 from mgdata.plugins import Corpus
 from mgdata.stages.finish import Finish
+from mgdata.stages.unfit import UNFIT, promised, unfit
 from mgdata.storage import Store
-from mgdata.tables import RecordRows
+from mgdata.tables import RecordRows, decode_record
 from mgdata.validity import record_fault
 
 
@@ -66,11 +67,20 @@ def read_part(corpus: Corpus, part: str) -> Iterator[Record | Drop]:
     try:
         with boundary(f"corpus {corpus.name}", f"part {part}"):
             for found in corpus.records(part):
-                if isinstance(found, Record) and (fault := record_fault(found)):
+                promised(found, Record, Drop)
+                if isinstance(found, Drop):
+                    yield found
+                elif fault := _fault(found):
                     yield Drop(key=found.key, stage="ingest", reason="invalid record", value=fault)
                 else:
                     yield found
-    except (StorageError, Rejected) as error:
-        reason = error.reason if isinstance(error, Rejected) else "unreadable file"
-        value = error.value if isinstance(error, Rejected) else str(error)
-        yield corpus.drop(part, reason, value)
+    except UNFIT as error:
+        yield unfit(f"{corpus.name}/{part}", "ingest", error)
+
+
+def _fault(record: Record) -> str | None:
+    """What is wrong with a record: its types, as it will be read back, then its rules."""
+    try:
+        return record_fault(decode_record(msgspec.json.encode(record)))
+    except msgspec.MsgspecError as error:
+        return str(error)

@@ -16,13 +16,16 @@ import pyarrow as pa
 
 from mgdata.data import Drop, Edit, Image, Scalar
 from mgdata.engine.stage import Worker
-from mgdata.errors import Rejected, StorageError, boundary
+from mgdata.errors import boundary
 from mgdata.manifest import Entry, Shard
 from mgdata.plugins import Measure
 from mgdata.stages.finish import Finish
+from mgdata.stages.unfit import UNFIT, unfit
 from mgdata.storage import Root, Store
-from mgdata.tables import RecordTables
+from mgdata.tables import RECORDS, RecordTables
 
+_TAKEN = {*RECORDS.names, "corpus", "fit"}
+"""Columns that a record measure may not add."""
 _KEPT = 16_384
 """Images a worker remembers; about 4 MB."""
 
@@ -62,11 +65,9 @@ class Measurer:
             data = self._roots[corpus].read(path)
             for name, measure in self._measures.items():
                 with boundary(f"measure {name}", image.uri):
-                    facts.update(measure.image(image, data))
-        except Rejected as error:
-            return Drop(key=image.uri, stage="measure", reason=error.reason, value=error.value)
-        except StorageError as error:
-            return Drop(key=image.uri, stage="measure", reason="unreadable file", value=str(error))
+                    facts.update(_plain(measure.image(image, data)))
+        except UNFIT as error:
+            return unfit(image.uri, "measure", error)
         self.counts["images measured"] += 1
         return self._with(image, facts, len(data))
 
@@ -106,24 +107,37 @@ class MeasureRecords:
             finish, drops = Finish(store, shard), list[Drop]()
             tables = RecordTables(store, [shard.payload["records"]])
             rows = [self._facts(tables, row, drops) for row in range(shard.payload["rows"])]
-            table = pa.Table.from_pylist(rows)
+            # Every row's names: a record that was rejected has none of the facts.
+            names = dict.fromkeys(name for row in rows for name in row)
+            with boundary(f"measures {', '.join(self.measures)}", f"records of {shard.name}"):
+                table = pa.table({name: [row.get(name) for row in rows] for name in names})
 
             def write(path: Path, table: pa.Table = table) -> None:
                 with pa.ipc.new_file(str(path), table.schema) as writer:
                     writer.write_table(table)
 
             finish.table(f"facts/{shard.payload['corpus']}", ".arrow", write)
-            yield finish.entry(len(rows), Counter(), drops)
+            yield finish.entry(sum(bool(row["fit"]) for row in rows), Counter(), drops)
 
     def _facts(self, tables: RecordTables, row: int, drops: list[Drop]) -> dict[str, Scalar]:
         record, facts, fit = tables.record(row), dict[str, Scalar](), True
         for name, measure in self.measures.items():
             try:
                 with boundary(f"measure {name}", record.key):
-                    facts.update(measure.record(record))
-            except Rejected as error:
+                    found = _plain(measure.record(record))
+                    if taken := _TAKEN & found.keys():
+                        raise ValueError(f"{min(taken)} is a column of every index: rename it")
+                    facts.update(found)
+            except UNFIT as error:
+                drops.append(unfit(record.key, "measure", error))
                 fit = False
-                drops.append(
-                    Drop(key=record.key, stage="measure", reason=error.reason, value=error.value)
-                )
+                break
         return {**facts, "fit": fit}
+
+
+def _plain(facts: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
+    """The facts, if they are what tables and JSON hold; numpy's scalars are not."""
+    for name, value in facts.items():
+        if type(value) not in (str, int, float, bool, type(None)):
+            raise TypeError(f"fact {name} is a {type(value).__name__}, no plain scalar")
+    return facts
