@@ -21,7 +21,7 @@ from mgdata.engine.stage import Engine, Stage, Tell
 from mgdata.errors import EnvironmentFailure, UsageError, boundary
 from mgdata.fingerprint import shape as shape_of
 from mgdata.fingerprint import shard
-from mgdata.folder import Events, RunFile, refuse_other, write_run_file
+from mgdata.folder import Events, RunFile, finished, refuse_other, write_run_file
 from mgdata.identity import digest
 from mgdata.index import Index
 from mgdata.manifest import Entry, Lock, Manifest, Shard
@@ -87,7 +87,8 @@ class Run:
 
     def until(self, last: Until) -> Outcome:
         """Run the recipe up to and including a stage."""
-        self._note(finished=None)
+        if finished(self.store, self.loaded) is None:
+            self._note(finished=None)
         records = self.ingest()
         short: tuple[str, ...] = ()
         files: tuple[str, ...] = ()

@@ -58,7 +58,7 @@ class Build:
             finish, rows, drops = Finish(store, shard), SampleRows(), list[Drop]()
             task, split = shard.payload["task"], shard.payload["split"]
             columns = (shard.payload[name] for name in ("numbers", "occurrences", "rows"))
-            maker.measurer.counts.clear()
+            maker.measurer.begin()
             for number, occurrence, group in zip(*columns, strict=True):
                 records = [tables.record(row) for row in group]
                 for found in maker.make(task, split, records, occurrence):

@@ -36,29 +36,33 @@ class Measurer:
     def __init__(self, roots: Mapping[str, Root], measures: Mapping[str, Measure]) -> None:
         self._roots = roots
         self._measures = {n: m for n, m in measures.items() if m.keyed == "image"}
-        self._known: OrderedDict[str, Image | Drop] = OrderedDict()
+        self._known: OrderedDict[str, tuple[Image | Drop, tuple[str, ...]]] = OrderedDict()
+        self._used: set[str] = set()
         self.counts: Counter[str] = Counter()
 
-    def fresh(self) -> Iterator[Image | Drop]:
-        """Everything remembered; for tests."""
-        yield from self._known.values()
+    def begin(self) -> None:
+        """Start a shard: `counts` then depend on its images, not on what is remembered."""
+        self._used.clear()
+        self.counts.clear()
 
     def __call__(self, image: Image) -> Image | Drop:
         """The image with what was measured and the edits its pixels need, or why it is unfit."""
-        known = self._known.get(image.uri)
-        if known is None:
-            known = self._measure(
-                msgspec.structs.replace(image, edits=()) if image.edits else image
-            )
-            self._known[image.uri] = known
+        if image.uri not in self._known:
+            bare = msgspec.structs.replace(image, edits=()) if image.edits else image
+            self._known[image.uri] = self._measure(bare)
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
+        known, notes = self._known[image.uri]
+        if image.uri not in self._used:
+            self._used.add(image.uri)
+            self.counts.update(notes)
         if isinstance(known, Drop) or not image.edits:
             return known
         return msgspec.structs.replace(known, edits=(*known.edits, *image.edits), width=image.width,
                                        height=image.height)  # fmt: skip
 
-    def _measure(self, image: Image) -> Image | Drop:
+    def _measure(self, image: Image) -> tuple[Image | Drop, tuple[str, ...]]:
+        """What was measured, and what of it is counted."""
         corpus, _, path = image.uri.partition(":")
         facts: dict[str, Scalar] = {}
         try:
@@ -67,22 +71,21 @@ class Measurer:
                 with boundary(f"measure {name}", image.uri):
                     facts.update(_plain(measure.image(image, data)))
         except UNFIT as error:
-            return unfit(image.uri, "measure", error)
-        self.counts["images measured"] += 1
-        return self._with(image, facts, len(data))
-
-    def _with(self, image: Image, facts: dict[str, Scalar], size: int) -> Image:
-        edits: list[Edit] = []
+            return unfit(image.uri, "measure", error), ()
+        edits, notes = list[Edit](), ["images measured"]
         if image.orientation != 1:
             edits.append(Edit(kind="upright"))
-            self.counts["turned upright"] += 1
+            notes.append("turned upright")
         if why := facts.pop("convert", None):
             edits.append(Edit(kind="convert"))
-            self.counts[f"converted: {why}"] += 1
+            notes.append(f"converted: {why}")
         own = {name: facts.pop(name) for name in ("sha256", "format") if name in facts}
         facts.pop("bytes", None)
         facts.pop("orientation", None)
-        return msgspec.structs.replace(image, bytes=size, edits=tuple(edits), facts=facts, **own)
+        measured = msgspec.structs.replace(
+            image, bytes=len(data), edits=tuple(edits), facts=facts, **own
+        )
+        return measured, tuple(notes)
 
 
 @dataclass(frozen=True, kw_only=True)
