@@ -3,7 +3,9 @@
     MgdataError
     ├── UsageError          wrong command line or recipe; exit 2
     ├── EnvironmentFailure  missing root, full disk, engine that does not start; exit 3
-    ├── StorageError        a file that cannot be read, or a path that leaves its root
+    ├── StorageError        a file that cannot be read
+    │   ├── MissingFile     it is not there
+    │   └── OutsideRoot     its path leaves the root it belongs to
     ├── Rejected            one bad item: becomes a Drop, never a crash
     └── PluginError         a plug-in broke its contract; names the plug-in
 
@@ -37,7 +39,30 @@ class EnvironmentFailure(MgdataError):
 
 
 class StorageError(MgdataError):
-    """A file cannot be read or written, or its path leaves the root it belongs to."""
+    """A file cannot be read: it says nothing about the others."""
+
+
+class MissingFile(StorageError):
+    """There is no such file."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"missing file: {path}")
+        self.path = path
+
+    def __reduce__(self) -> tuple[type[MissingFile], tuple[str]]:
+        return MissingFile, (self.path,)
+
+
+class OutsideRoot(StorageError):
+    """A path that leaves the root it belongs to, by `..`, from `/`, or through a link."""
+
+    def __init__(self, path: str, how: str = "") -> None:
+        super().__init__(f"path leaves the corpus root{how}: {path!r}")
+        self.path = path
+        self.how = how
+
+    def __reduce__(self) -> tuple[type[OutsideRoot], tuple[str, str]]:
+        return OutsideRoot, (self.path, self.how)
 
 
 class Rejected(MgdataError):
@@ -47,6 +72,9 @@ class Rejected(MgdataError):
         super().__init__(reason if value is None else f"{reason}: {value}")
         self.reason = reason
         self.value = value
+
+    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str | None]]:
+        return Rejected, (self.reason, self.value)
 
 
 class PluginError(MgdataError):

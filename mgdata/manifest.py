@@ -9,16 +9,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import socket
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 import msgspec
 
 from mgdata.data import Flow
-from mgdata.errors import EnvironmentFailure, StorageError
-from mgdata.storage import Store
+from mgdata.errors import EnvironmentFailure, MgdataError, StorageError
+from mgdata.storage import Store, disk_failure
 
 
 class File(Flow, frozen=True, kw_only=True):
@@ -131,11 +134,14 @@ class Lock:
     """
 
     STALE = 120.0
+    BEAT = 20.0
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._file: TextIO | None = None
-        self._owner = {"host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
+        self._owner = f"{socket.gethostname()}, process {os.getpid()}, {secrets.token_hex(4)}"
+        self._stop = threading.Event()
+        self._beating: threading.Thread | None = None
 
     def __enter__(self) -> Lock:
         if self._store.remote:
@@ -147,13 +153,13 @@ class Lock:
     def __exit__(self, *_: object) -> None:
         if self._file:
             self._file.close()
-        elif self._store.remote:
-            self._store.remove("lock")
-
-    def beat(self) -> None:
-        """Refresh a remote lock; call at least once a minute."""
-        if self._store.remote:
-            self._store.write("lock", json.dumps({**self._owner, "beat": time.time()}).encode())
+            self._file = None
+        elif self._beating:
+            self._stop.set()
+            self._beating.join()
+            with suppress(MgdataError):
+                if holder(self._store) == self._owner:
+                    self._store.remove("lock")
 
     def _take_local(self) -> None:
         path = Path(self._store.url) / "lock"
@@ -161,33 +167,59 @@ class Lock:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+")
         except OSError as error:
-            from mgdata.storage import disk_failure
-
             raise disk_failure(error, self._store.url) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.seek(0)
-            holder = self._file.read()
-            self._file.close()
+            self._file.truncate(0)
+            self._file.write(json.dumps({"owner": self._owner}))
+            self._file.flush()
+        except OSError as error:
+            with suppress(OSError):  # closing flushes, and a full disk refuses again
+                self._file.close()
             self._file = None
-            raise self._busy(holder) from None
-        self._file.truncate(0)
-        self._file.write(json.dumps(self._owner))
-        self._file.flush()
+            if isinstance(error, BlockingIOError):
+                raise self._busy(holder(self._store)) from None
+            raise disk_failure(error, self._store.url) from error
 
     def _take_remote(self) -> None:
-        if self._store.exists("lock"):
-            held = json.loads(self._store.read("lock"))
-            if time.time() - held.get("beat", 0) < self.STALE:
-                raise self._busy(json.dumps(held))
+        held = _lock_file(self._store)
+        if time.time() - held.get("beat", 0.0) < self.STALE:
+            raise self._busy(held["owner"])
         self.beat()
         time.sleep(0.2)
-        if json.loads(self._store.read("lock")).get("started") != self._owner["started"]:
-            raise self._busy("another process, just now")
+        if (other := holder(self._store)) != self._owner:
+            raise self._busy(other)
+        self._beating = threading.Thread(target=self._keep_beating, daemon=True)
+        self._beating.start()
 
-    def _busy(self, holder: str) -> EnvironmentFailure:
+    def beat(self) -> None:
+        """Refresh a remote lock; it does so itself while it is held."""
+        if not self._store.remote:
+            return
+        told = {"owner": self._owner, "beat": time.time()}
+        self._store.write("lock", json.dumps(told).encode())
+
+    def _keep_beating(self) -> None:
+        # A thread of its own: the driver may wait for one shard longer than a lock stays fresh.
+        while not self._stop.wait(self.BEAT):
+            with suppress(MgdataError):  # the next beat tries again; five may fail in a row
+                self.beat()
+
+    def _busy(self, owner: str) -> EnvironmentFailure:
         return EnvironmentFailure(
-            f"{self._store.url} is in use by another run ({holder.strip() or 'unknown'}): "
+            f"{self._store.url} is in use by another run ({owner or 'unknown'}): "
             "wait for it to end, or choose another --out"
         )
+
+
+def holder(store: Store) -> str:
+    """Who holds the lock of a run's folder, or held it last; empty where nobody did."""
+    return _lock_file(store)["owner"]
+
+
+def _lock_file(store: Store) -> dict[str, Any]:
+    try:
+        told = json.loads(store.read("lock"))
+        return {"owner": str(told["owner"]), "beat": float(told.get("beat", 0.0))}
+    except (StorageError, ValueError, KeyError, TypeError, AttributeError):
+        return {"owner": "", "beat": 0.0}

@@ -9,16 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from mgdata.errors import EnvironmentFailure, StorageError
+from mgdata.errors import EnvironmentFailure, MgdataError, MissingFile, OutsideRoot, StorageError
 from mgdata.identity import digest
+
+PART = ".part"
+"""Ending of a file that is being written; what a killed process left has it still."""
 
 
 def is_url(path: str) -> bool:
@@ -66,38 +70,38 @@ class Root:
         """All bytes of the file at `path`.
 
         Raises:
-            StorageError: it is missing, unreadable, or outside the root.
+            MissingFile: it is not there.
+            OutsideRoot: it is not below the root.
+            StorageError: it is unreadable.
+            EnvironmentFailure: a remote store does not answer.
         """
         name = self._inside(path)
-        try:
-            if self.remote:
-                return self._fs.cat_file(name)
-            return self._read_local(name, path)
-        except FileNotFoundError:
-            raise StorageError(f"missing file: {path}") from None
-        except OSError as error:
-            raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+        with self._reading(path):
+            return self._fs.cat_file(name) if self.remote else self._read_local(name, path)
 
     def head(self, path: str, size: int) -> bytes:
         """The first `size` bytes of the file at `path`; raises as `read` does."""
         name = self._inside(path)
-        try:
-            if self.remote:
-                return self._fs.cat_file(name, start=0, end=size)
-            return self._read_local(name, path, size)
-        except FileNotFoundError:
-            raise StorageError(f"missing file: {path}") from None
-        except OSError as error:
-            raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+        with self._reading(path):
+            if not self.remote:
+                return self._read_local(name, path, size)
+            if not self._fs.size(name):  # a range of nothing is an error to S3
+                return b""
+            return self._fs.cat_file(name, start=0, end=size)
 
     def list(self, path: str = "") -> list[str]:
-        """Names in the folder at `path`, sorted; empty where there is no such folder."""
+        """Names in the folder at `path`, sorted; empty where there is no such folder.
+
+        Raises as `read` does.
+        """
         name = self._inside(path)
         try:
-            if not self.remote:
-                return sorted(os.listdir(name))  # noqa: PTH208
-            found = self._fs.ls(name, detail=False)
-        except (FileNotFoundError, NotADirectoryError):
+            with self._reading(path):
+                if not self.remote:
+                    self._confined(_real(name), path)
+                    return sorted(os.listdir(name))  # noqa: PTH208
+                found = self._fs.ls(name, detail=False)
+        except MissingFile:
             return []
         own = name.rstrip("/").partition("://")[2]
         paths = {entry.rstrip("/").removeprefix("/") for entry in found}
@@ -106,26 +110,49 @@ class Root:
     def size(self, path: str) -> int:
         """Bytes of the file at `path`; raises as `read` does."""
         name = self._inside(path)
-        try:
+        with self._reading(path):
             return int(self._fs.size(name)) if self.remote else os.stat(name).st_size  # noqa: PTH116
-        except FileNotFoundError:
-            raise StorageError(f"missing file: {path}") from None
 
     def exists(self, path: str = "") -> bool:
-        """Whether there is a file or folder at `path`."""
+        """Whether there is a file or folder at `path`; raises as `read` does."""
         name = self._inside(path)
-        return bool(self._fs.exists(name)) if self.remote else os.path.exists(name)  # noqa: PTH110
+        with self._reading(path):
+            return bool(self._fs.exists(name)) if self.remote else os.path.exists(name)  # noqa: PTH110
+
+    @contextmanager
+    def _reading(self, path: str) -> Generator[None, None, None]:
+        """Say what went wrong with a file in our own errors.
+
+        A remote store that does not answer says nothing about a file: that must end a run, which
+        can go on later, and not drop a record.
+        """
+        try:
+            yield
+        except MgdataError:
+            raise
+        except (FileNotFoundError, NotADirectoryError):
+            raise MissingFile(path) from None
+        except Exception as error:
+            if self.remote and not isinstance(error, PermissionError):
+                raise unreachable(error, self.url) from error
+            if not isinstance(error, OSError):
+                raise
+            where = path or self.url
+            raise StorageError(f"cannot read {where}: {error.strerror or error}") from error
 
     def _inside(self, path: str) -> str:
         if path.startswith(("/", "\\")) or ".." in path.split("/") or "\0" in path:
-            raise StorageError(f"path leaves the corpus root: {path!r}")
+            raise OutsideRoot(path)
         return posixpath.join(self.url, path) if path else self.url
+
+    def _confined(self, real: str, path: str) -> None:
+        if real != self._base and not real.startswith(self._base.rstrip(os.sep) + os.sep):
+            raise OutsideRoot(path, " through a link")
 
     def _read_local(self, name: str, path: str, size: int = -1) -> bytes:
         folder, file = os.path.split(name)
         real = _real(folder)
-        if real != self._base and not real.startswith(self._base + os.sep):
-            raise StorageError(f"path leaves the corpus root through a link: {path!r}")
+        self._confined(real, path)
         # The folder's own links are resolved once; O_NOFOLLOW catches a link in the last step
         # for free, where resolving every file would cost as much as reading a small one.
         name = f"{real}{os.sep}{file}"
@@ -135,10 +162,7 @@ class Root:
             if error.errno != errno.ELOOP:
                 raise
             name = os.path.realpath(name)
-            if not name.startswith(self._base + os.sep):
-                raise StorageError(
-                    f"path leaves the corpus root through a link: {path!r}"
-                ) from None
+            self._confined(name, path)
             descriptor = os.open(name, os.O_RDONLY)
         with os.fdopen(descriptor, "rb", buffering=0) as file_:
             if size >= 0:
@@ -146,14 +170,20 @@ class Root:
             return file_.readall()
 
 
-def filesystem(url: str) -> Any:
-    """The fsspec filesystem of a remote URL."""
+def filesystem(url: str, *, fresh: bool = False) -> Any:
+    """The fsspec filesystem of a remote URL; a `fresh` one remembers no listing.
+
+    Raises:
+        EnvironmentFailure: nothing is installed that speaks this protocol.
+    """
     import fsspec
 
     try:
-        return fsspec.core.url_to_fs(url)[0]
+        return fsspec.core.url_to_fs(url, use_listings_cache=not fresh)[0]
     except (ImportError, ValueError) as error:
-        raise StorageError(f"cannot open {url}: {error}") from error
+        raise EnvironmentFailure(
+            f"cannot open {url}: {error}; for s3:// install mgdata[s3]"
+        ) from error
 
 
 class Store(Root):
@@ -174,18 +204,20 @@ class Store(Root):
             local.write_bytes(data)
 
     @contextmanager
-    def writing(self, path: str) -> Iterator[Path]:
-        """A local file to fill, published at `path` when the block ends well, else removed."""
+    def writing(self, path: str) -> Generator[Path, None, None]:
+        """A local file to fill, published at `path` when the block ends well, else removed.
+
+        Raises:
+            EnvironmentFailure: the disk is full or cannot be written to, or the store is away.
+        """
         name = self._inside(path)
         local = self._scratch(name)
         try:
-            yield local
-            if self.remote:
-                self._fs.put_file(str(local), name)
-            else:
-                local.replace(name)
-        except OSError as error:
-            raise disk_failure(error, self.url) from error
+            try:
+                yield local
+            except OSError as error:
+                raise disk_failure(error, str(local.parent) if self.remote else self.url) from error
+            self._publish(local, name)
         finally:
             with suppress(OSError):
                 local.unlink(missing_ok=True)
@@ -194,32 +226,41 @@ class Store(Root):
         """A local file with the content of `path`: itself, or a copy made once a node.
 
         Only for files whose name is unique to their content (an attempt's), never rewritten.
+        Raises as `read` does.
         """
         name = self._inside(path)
         if not self.remote:
             return Path(name)
         cache = Path(tempfile.gettempdir()) / f"mgdata-{os.getuid()}" / digest(name)[:32]
         if not cache.exists():
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            partial = cache.with_suffix(f".{os.getpid()}")
-            self._fs.get_file(name, str(partial))
+            cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            partial = cache.with_suffix(f".{secrets.token_hex(4)}")
+            with self._reading(path):
+                self._fs.get_file(name, str(partial))
             partial.replace(cache)
         return cache
 
     def remove(self, path: str) -> None:
-        """Delete one file; nothing happens where there is none."""
+        """Delete one file; nothing happens where there is none.
+
+        Raises:
+            EnvironmentFailure: it cannot be deleted.
+        """
         name = self._inside(path)
-        with suppress(FileNotFoundError):
+        try:
             if self.remote:
                 self._fs.rm_file(name)
             else:
                 Path(name).unlink()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise disk_failure(error, self.url) from error
 
     def walk(self, path: str = "") -> list[str]:
         """Every file below `path`, as paths of this store, sorted."""
         name = self._inside(path)
         if self.remote:
-            self._fs.invalidate_cache()
             base = self._fs._strip_protocol(self.url).rstrip("/") + "/"
             return sorted(str(found).removeprefix(base) for found in self._fs.find(name))
         base = Path(self.url)
@@ -234,6 +275,22 @@ class Store(Root):
             folder = folder.parent
         return shutil.disk_usage(folder).free
 
+    @cached_property
+    def _fs(self) -> Any:
+        # Other processes write here too: what was listed a moment ago is not what is there.
+        return filesystem(self.url, fresh=True)
+
+    def _publish(self, local: Path, name: str) -> None:
+        try:
+            if self.remote:
+                self._fs.put_file(str(local), name)
+            else:
+                local.replace(name)
+        except OSError as error:
+            raise disk_failure(error, self.url) from error
+        except Exception as error:
+            raise unreachable(error, self.url) from error
+
     def _scratch(self, name: str) -> Path:
         try:
             if self.remote:
@@ -242,9 +299,18 @@ class Store(Root):
                 return Path(scratch)
             target = Path(name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            return target.with_name(f".{target.name}.{os.getpid()}.part")
+            return target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
         except OSError as error:
-            raise disk_failure(error, self.url) from error
+            where = tempfile.gettempdir() if self.remote else self.url
+            raise disk_failure(error, where) from error
+
+
+def unreachable(error: Exception, url: str) -> EnvironmentFailure:
+    """What to tell a user whose remote store failed."""
+    return EnvironmentFailure(
+        f"{url} did not answer: {str(error).strip() or type(error).__name__}; mend the connection "
+        "or the credentials and run the same command again; what is finished is kept"
+    )
 
 
 def disk_failure(error: OSError, url: str) -> EnvironmentFailure:

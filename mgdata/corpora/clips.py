@@ -18,7 +18,14 @@ import msgspec
 import numpy as np
 
 from mgdata.data import Drop, Image, Record, Region
-from mgdata.errors import EnvironmentFailure, MgdataError, Rejected, StorageError, UsageError
+from mgdata.errors import (
+    EnvironmentFailure,
+    MgdataError,
+    MissingFile,
+    OutsideRoot,
+    Rejected,
+    UsageError,
+)
 from mgdata.geometry import Box, upright
 from mgdata.headers import HEAD, Header, Incomplete, probe
 from mgdata.plugins import Corpus
@@ -49,10 +56,8 @@ def read_clip(corpus: Corpus, part: str, read: Callable[[str], Record]) -> Itera
         result: Record | Drop = read(part)
     except Rejected as error:
         result = corpus.drop(part, error.reason, error.value)
-    except StorageError as error:
-        if not str(error).startswith(OUTSIDE):
-            raise
-        result = corpus.drop(part, OUTSIDE, str(error).partition(": ")[2])
+    except OutsideRoot as error:
+        result = corpus.drop(part, OUTSIDE, error.path)
     yield result
 
 
@@ -116,9 +121,7 @@ def text(corpus: Corpus, path: str) -> str:
         return corpus.root.read(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Rejected("text is not UTF-8", path) from None
-    except StorageError as error:
-        if not str(error).startswith("missing file"):
-            raise
+    except MissingFile:
         raise Rejected("missing annotation", path) from None
 
 

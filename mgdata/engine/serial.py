@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mgdata.engine.stage import Stage, Tell
+from mgdata.engine.stage import Stage, Tell, unfinished
 from mgdata.manifest import Entry, Shard
 
 
@@ -19,13 +19,19 @@ class SerialEngine:
 
     def run(self, stage: Stage, shards: Sequence[Shard]) -> Iterator[Entry]:
         """Entries in the order of `shards`."""
+        waiting: set[str] = set()
 
         def fed() -> Iterator[Shard]:
             for shard in shards:
                 self._tell("shard started", {"stage": stage.name, "shard": shard.name})
+                waiting.add(shard.name)
                 yield shard
 
-        yield from stage.open()(fed())
+        for entry in stage.open()(fed()):
+            waiting.discard(entry.name)
+            yield entry
+        if waiting:
+            raise unfinished(stage, waiting)
 
     def close(self) -> None:
         """Nothing to let go."""

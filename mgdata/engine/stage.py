@@ -2,14 +2,16 @@
 
 A stage is plain data that travels to workers. `open` makes the worker there: a function from an
 iterator of shards to an iterator of entries, one each. A CPU stage is a for-loop; a GPU backend
-may pull the next shard before it yields the last, so that its engine never idles.
+may pull the next shard before it yields the last, so that its engine never idles: an engine ends
+the iterator when no more shards are coming, and does not wait for an entry to do so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 
+from mgdata.errors import PluginError
 from mgdata.manifest import Entry, Shard
 
 Worker = Callable[[Iterator[Shard]], Iterator[Entry]]
@@ -23,6 +25,11 @@ class Stage(Protocol):
     @property
     def name(self) -> str:
         """Names the stage's folder in the manifest."""
+        ...
+
+    @property
+    def out(self) -> str:
+        """The run's folder or URL: what every worker must see."""
         ...
 
     def open(self) -> Worker:
@@ -43,3 +50,11 @@ class Engine(Protocol):
     def close(self) -> None:
         """Let workers go."""
         ...
+
+
+def unfinished(stage: Stage, shards: Collection[str]) -> PluginError:
+    """What to raise where a stage's worker ended before it had done all its shards."""
+    return PluginError(
+        f"stage {stage.name} ended without an entry for {', '.join(sorted(shards))}: its worker "
+        "must yield one entry for every shard it takes"
+    )

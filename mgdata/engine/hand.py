@@ -1,0 +1,68 @@
+"""The Ray actor: feeds shards to a stage's worker in a thread and hands its entries back.
+
+Runs on a worker's node. Checks what equal bytes need: the driver's modules, and its run folder.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any
+
+from mgdata.engine.line import Line
+from mgdata.engine.stage import Stage
+from mgdata.errors import EnvironmentFailure
+from mgdata.manifest import Entry, Shard, holder
+from mgdata.resources import versions
+from mgdata.storage import Store
+
+
+class Hand:
+    """One worker. `run` may be called twice at once, so that a shard waits beside the other."""
+
+    def __init__(self, search_path: list[str]) -> None:
+        # Ray puts the driver's working folder first; a folder named `builders` lying there must
+        # not shadow ours, so the driver's own order is restored before anything is unpickled.
+        sys.path[:] = [*search_path, *(p for p in sys.path if p not in search_path and p)]
+        self._opened = ""
+        self._lock = threading.Lock()
+        self._line: Any = None
+
+    def hello(self) -> dict[str, Any]:
+        """Where this worker runs, and with which versions."""
+        import ray
+
+        return {
+            "node": ray.get_runtime_context().get_node_id(),
+            "pid": os.getpid(),
+            "host": os.uname().nodename,
+            "versions": versions(),
+        }
+
+    def run(self, token: str, stage: bytes, owner: str, shard: Shard) -> Entry:
+        """Do one shard of the stage that `token` names, in the run that `owner` has locked."""
+        return self._at(token, stage, owner).put(shard)
+
+    def drain(self, token: str, stage: bytes, owner: str, puts: int) -> None:
+        """Say that no shards will follow the first `puts` of a stage."""
+        self._at(token, stage, owner).drain(puts)
+
+    def _at(self, token: str, stage: bytes, owner: str) -> Line:
+        import cloudpickle
+
+        with self._lock:
+            if self._opened != token:
+                found: Stage = cloudpickle.loads(stage)
+                _see(found.out, owner)
+                self._line, self._opened = Line(found), token
+            return self._line
+
+
+def _see(out: str, owner: str) -> None:
+    """Raise where this node's `out` is not the folder whose lock the driver holds."""
+    if owner and holder(Store(out)) != owner:
+        raise EnvironmentFailure(
+            f"the worker on {os.uname().nodename} does not see the run's folder {out}: put --out "
+            "on a disk or a store that every node of the cluster shares"
+        )
