@@ -24,7 +24,7 @@ import yaml
 
 from mgdata import registry
 from mgdata.data import ROW_FORMAT, Flow
-from mgdata.errors import MgdataError, UsageError
+from mgdata.errors import StorageError, UsageError
 from mgdata.identity import content_id
 from mgdata.plugins import Notation
 from mgdata.release.faults import KINDS, Fault, Faults, Picture, look, row_faults
@@ -172,7 +172,7 @@ class _Checker:
                     self._groups(name, part, file)
                 else:
                     self._torn.add(part)
-        except (pa.ArrowException, OSError, MgdataError) as error:
+        except (pa.ArrowException, OSError, StorageError) as error:
             self.faults.add("unreadable file", name, " ".join(str(error).split())[:200])
             self._torn.add(part)
 
@@ -291,7 +291,7 @@ class _Checker:
                 for info in front["dataset_info"]
                 for split in info["splits"]
             }
-        except (MgdataError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+        except (StorageError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
             self.faults.add("no card", "README.md", " ".join(str(error).split())[:200])
             return
         for part in sorted(set(stated) | set(self.rows)):
