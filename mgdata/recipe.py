@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import yaml
 
 from mgdata import registry
 from mgdata.data import Flow
+from mgdata.documents import read_yaml
 from mgdata.errors import EnvironmentFailure, UsageError
 from mgdata.identity import digest
 from mgdata.plugins import Builder, Corpus, Filter, Measure, Notation
@@ -140,8 +140,13 @@ class Loaded(Flow, frozen=True, kw_only=True):
 
     @property
     def sha256(self) -> str:
-        """Digest of all the recipe says, settings and counts."""
-        return digest(msgspec.json.encode(self.recipe, order="sorted"))
+        """Digest of all the recipe says, settings and counts, and of others' plug-ins' source."""
+        made = (self.corpora, self.builders, self.measures, self.filters)
+        plugins = [self.notation, *(plugin for found in made for plugin in found.values())]
+        modules = {type(plugin).__module__ for plugin in plugins}
+        others = sorted(m for m in modules if m.partition(".")[0] not in ("mgdata", "builders"))
+        text = msgspec.json.encode(self.recipe, order="sorted")
+        return digest(text, *(registry.source_digest(module) for module in others))
 
 
 def read(path: str | Path) -> Recipe:
@@ -155,7 +160,10 @@ def read(path: str | Path) -> Recipe:
     wrong = faults(document, schema_of(Recipe, "recipe"))
     if wrong:
         raise UsageError("\n".join(f"{file}: {line}" for line in wrong))
-    recipe = msgspec.convert(document, Recipe)
+    try:
+        recipe = msgspec.convert(document, Recipe)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{file}: {error}") from error
     _check(recipe, str(file))
     return recipe
 
@@ -170,35 +178,36 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
         UsageError: as `read`, or a plug-in's settings are wrong.
         EnvironmentFailure: a root is not named or not there.
     """
-    recipe, file = read(path), str(_located(str(path)))
+    recipe, file = read(path), _located(str(path))
+
+    def made(kind: str, plugin: str, settings: dict[str, Any], key: str, **given: Any) -> Any:
+        where = f"{file}: {key}"
+        return registry.make(kind, plugin, settings, where, beside=file.parent, **given)
+
     corpora: dict[str, Corpus] = {}
     for name, section in recipe.corpora.items():
-        where = f"{file}: corpora.{name}.with"
-        root = Root(_root(name, roots, file)) if roots is not None else Root("unset")
-        corpora[name] = registry.make(
-            "corpora", section.corpus or name, section.settings, where, name=name, root=root
-        )
+        reader, key = section.corpus or name, f"corpora.{name}.with"
+        # The reader first: a section with a misspelt name has no root either.
+        registry.find("corpora", reader, f"{file}: {key}", file.parent)
+        root = Root(_root(name, roots, str(file))) if roots is not None else Root("unset")
+        corpora[name] = made("corpora", reader, section.settings, key, name=name, root=root)
     return Loaded(
         recipe=recipe,
-        path=file,
+        path=str(file),
         corpora=corpora,
         builders={
-            name: registry.make(
-                "builders", task.builder or name, task.settings, f"{file}: tasks.{name}.with"
-            )
+            name: made("builders", task.builder or name, task.settings, f"tasks.{name}.with")
             for name, task in recipe.tasks.items()
         },
         measures={
-            name: registry.make("measures", name, settings, f"{file}: measures.{name}")
+            name: made("measures", name, settings, f"measures.{name}")
             for name, settings in recipe.measures.items()
         },
         filters={
-            name: registry.make("filters", name, settings, f"{file}: filters.{name}")
+            name: made("filters", name, settings, f"filters.{name}")
             for name, settings in recipe.filters.items()
         },
-        notation=registry.make(
-            "notations", recipe.release.notation, {}, f"{file}: release.notation"
-        ),
+        notation=made("notations", recipe.release.notation, {}, "release.notation"),
     )
 
 
@@ -223,46 +232,23 @@ def read_roots(file: str | None, pairs: list[str]) -> dict[str, str]:
     return roots
 
 
-def read_yaml(file: Path) -> Any:
-    """A YAML document; a key given twice is an error, not a surprise."""
-    try:
-        text = file.read_text(encoding="utf-8")
-        return yaml.load(text, Loader=_StrictLoader)
-    except FileNotFoundError:
-        raise UsageError(f"no file {file}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UsageError(f"{file}{line}: not YAML: {getattr(error, 'problem', error)}") from error
-
-
-class _StrictLoader(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def _located(path: str) -> Path:
     file = Path(path)
-    if not file.exists() and path in recipes():
+    if file.is_file():
+        return file
+    if path in recipes():
         return recipes()[path]
+    if not file.exists():
+        raise UsageError(f"no recipe {path}{nearest(path, [*recipes()])}")
     return file
 
 
 def _root(name: str, roots: dict[str, str] | None, file: str) -> str:
     roots = roots or {}
     if name not in roots:
+        near = nearest(name, list(roots)) if roots else ""
         raise EnvironmentFailure(
-            f"{file}: corpora.{name} has no root: add `{name}: PATH` to the roots file "
+            f"{file}: corpora.{name} has no root{near}: add `{name}: PATH` to the roots file "
             f"or --root {name}=PATH"
         )
     root = Root(roots[name])
@@ -278,6 +264,14 @@ def _check(recipe: Recipe, file: str) -> None:
     total = sum(recipe.splits.values())
     if abs(total - 1) > 1e-6:
         raise UsageError(f"{file}: splits: shares add up to {total:g}, expected 1")
+    for section in ("name", "tasks", "corpora"):
+        if not getattr(recipe, section):
+            raise UsageError(f"{file}: {section}: found nothing, expected at least one")
+    if "integrity" not in recipe.measures:
+        raise UsageError(
+            f"{file}: measures: integrity is missing, which finds broken images and gives each "
+            "its hash: add `integrity: {}`"
+        )
     for name, task in recipe.tasks.items():
         for source in task.corpora:
             if source not in recipe.corpora:

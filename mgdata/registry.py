@@ -43,18 +43,20 @@ def names(kind: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in sorted(found, key=lambda p: p.name)}
 
 
-def find(kind: str, name: str) -> type:
-    """The plug-in class that a recipe calls `name`.
+def find(kind: str, name: str, where: str = "", beside: Path | None = None) -> type:
+    """The plug-in class that a recipe calls `name`; `where` and `beside` as in `make`.
 
     Raises:
         UsageError: no such name, or a file that is not there.
         PluginError: its module does not import, or is not what the entry point says.
     """
+    told = f"{where.removesuffix('.with')}: " if where else ""
     if ".py:" in name:
-        return _from_file(kind, name)
+        return _from_file(kind, name, told, beside or Path())
     point = names(kind).get(name)
     if point is None:
-        raise UsageError(f"unknown {kind} name {name!r}{nearest(name, list(names(kind)))}")
+        near = nearest(name, list(names(kind)))
+        raise UsageError(f"{told}there is no {KINDS[kind].__name__.lower()} {name!r}{near}")
     with boundary(f"plug-in {name}", f"import of {point.module}"):
         found = point.load()
     _check_origin(point, sys.modules[point.module])
@@ -62,16 +64,23 @@ def find(kind: str, name: str) -> type:
 
 
 def make(
-    kind: str, plugin: str, settings: Mapping[str, Any], where: str, /, **given: Any
+    kind: str,
+    plugin: str,
+    settings: Mapping[str, Any],
+    where: str,
+    /,
+    beside: Path | None = None,
+    **given: Any,
 ) -> Any:
     """An instance of a plug-in with its settings checked.
 
-    `where` is the recipe's file and key, for messages; `given` fills fields the run owns.
+    `where` is the recipe's file and key, for messages; a plug-in file's path is relative to the
+    folder `beside`; `given` fills fields the run owns.
 
     Raises:
         UsageError: an unknown setting or one of the wrong type.
     """
-    kind_class = find(kind, plugin)
+    kind_class = find(kind, plugin, where, beside)
     if not dataclasses.is_dataclass(kind_class):
         if settings:
             raise UsageError(f"{where}: {plugin} takes no settings, found {', '.join(settings)}")
@@ -80,13 +89,16 @@ def make(
     wrong = faults(dict(settings), settings_schema(fields))
     if wrong:
         raise UsageError("\n".join(f"{where}.{line}" for line in wrong))
-    values = {
-        key: msgspec.convert(value, fields[key][0], strict=True) for key, value in settings.items()
-    }
     try:
-        return kind_class(**given, **values)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{where}: {error}") from error
+        values = {key: msgspec.convert(value, fields[key][0]) for key, value in settings.items()}
+        with boundary(f"plug-in {plugin}", "its settings"):
+            return kind_class(**given, **values)
+    except (PluginError, msgspec.ValidationError) as error:
+        # What a plug-in refuses as ValueError or TypeError is a setting that does not fit.
+        cause = error.__cause__ or error
+        if not isinstance(cause, TypeError | ValueError):
+            raise
+        raise UsageError(f"{where}: {cause}") from error
 
 
 def settings_of(kind_class: type) -> dict[str, tuple[Any, Any]]:
@@ -126,16 +138,25 @@ def _check_origin(point: EntryPoint, module: ModuleType) -> None:
         )
 
 
-def _from_file(kind: str, name: str) -> type:
+def _from_file(kind: str, name: str, told: str, beside: Path) -> type:
     path_text, _, class_name = name.rpartition(":")
-    path = Path(path_text).resolve()
-    if not path.is_file():
-        raise UsageError(f"no file {path_text} (named by {name!r})")
-    module = _load(path, path.read_text())
+    path = (beside / path_text).absolute()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = "there is no file" if isinstance(error, FileNotFoundError) else "cannot read"
+        raise UsageError(f"{told}{why} {path}: mend {name!r}, whose path is relative to the "
+                         "recipe") from error  # fmt: skip
+    module = _load(path, text)
     found = getattr(module, class_name, None)
     if found is None:
-        public = [key for key, value in vars(module).items() if isinstance(value, type)]
-        raise UsageError(f"{path_text} has no class {class_name}{nearest(class_name, public)}")
+        public = [
+            key
+            for key, value in vars(module).items()
+            if isinstance(value, type) and value.__module__ == module.__name__
+        ]
+        near = nearest(class_name, public)
+        raise UsageError(f"{told}{path_text} has no class {class_name}{near}")
     return _checked(kind, name, found)
 
 
@@ -180,14 +201,18 @@ def source_digest(*modules: str) -> str:
         wording = file.parent / "wording" / f"{file.stem}.yaml"
         texts[name] = text + (wording.read_text() if wording.is_file() else "")
         tops = {"mgdata", name.partition(".")[0]}
-        waiting += [m for m in _imports(text) if m.partition(".")[0] in tops and m not in texts]
+        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+        found = _imports(text, package)
+        waiting += [m for m in found if m.partition(".")[0] in tops and m not in texts]
     return digest(*(part for name in sorted(texts) for part in (name, texts[name])))
 
 
-def _imports(text: str) -> list[str]:
+def _imports(text: str, package: str) -> list[str]:
     found: list[str] = []
     for match in _IMPORT.finditer(text):
         module = match[1] or match[4]
+        if module.startswith("."):
+            module = importlib.util.resolve_name(module, package)
         found.append(module)
         for name in re.findall(r"\w+", match[2] or match[3] or ""):
             found.append(f"{module}.{name}")
@@ -198,8 +223,9 @@ def _source(name: str) -> Path | None:
     module = sys.modules.get(name)
     if module is not None:
         return Path(module.__file__) if module.__file__ else None
-    if name.partition(".")[0] == "mgdata":
-        base = Path(__file__).parent.joinpath(*name.split(".")[1:])
+    top, *rest = name.split(".")
+    for folder in getattr(sys.modules.get(top), "__path__", ()):
+        base = Path(folder).joinpath(*rest)
         for file in (base.with_suffix(".py"), base / "__init__.py"):
             if file.is_file():
                 return file

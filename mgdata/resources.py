@@ -29,9 +29,10 @@ def recipes() -> dict[str, Path]:
 
 @cache
 def package_digest() -> str:
-    """SHA-256 over all source of mgdata and its builders."""
+    """SHA-256 over all source of mgdata and its builders, their wording included."""
     root = PACKAGE.parent
-    files = [f for top in ("mgdata", "builders") for f in sorted((root / top).rglob("*.py"))]
+    places = (("mgdata", "*.py"), ("builders", "*.py"), ("builders", "*.yaml"))
+    files = [file for top, kind in places for file in sorted((root / top).rglob(kind))]
     return digest(*(p for f in files for p in (str(f.relative_to(root)), f.read_bytes())))
 
 

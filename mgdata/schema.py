@@ -16,6 +16,23 @@ from typing import Any
 
 import msgspec
 
+_KINDS = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "nothing",
+    "number": "a number",
+    "object": "a mapping (`key: value`)",
+    "string": "text",
+}
+_LIMITS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "more than {}",
+    "maximum": "at most {}",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+}
+
 
 def schema_of(kind: type[msgspec.Struct], title: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a struct, its fields described."""
@@ -64,6 +81,8 @@ def _words(error: Any) -> list[str]:
             for name in error.instance
             if name not in known
         ]
+    if error.validator == "items" and error.validator_value is False:
+        return []  # said by maxItems
     if error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         return [f"{where or 'top level'}: missing key {', '.join(missing)}"]
@@ -78,10 +97,13 @@ def _expected(error: Any) -> str:
         options = ", ".join(map(str, value))
         return f"one of {options}{nearest(str(error.instance), [str(v) for v in value])}"
     if error.validator == "type":
-        return " or ".join(value) if isinstance(value, list) else str(value)
+        kinds: list[str] = value if isinstance(value, list) else [value]
+        return " or ".join(_KINDS[kind] for kind in kinds)
     if error.validator == "anyOf":
         names = (option.get("type") or option.get("$ref", "") for option in value)
-        return " or ".join(str(name).rpartition("/")[2] for name in names)
+        return " or ".join(_KINDS.get(name, str(name).rpartition("/")[2]) for name in names)
+    if error.validator in _LIMITS:
+        return _LIMITS[error.validator].format(value)
     return f"{error.validator} {value}"
 
 
@@ -117,7 +139,7 @@ def _sentences(kind: type[msgspec.Struct]) -> dict[str, str]:
     encoded = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
     sentences: dict[str, str] = {}
     for parent in reversed(kind.__mro__):
-        if not (isinstance(parent, type) and issubclass(parent, msgspec.Struct)):
+        if not issubclass(parent, msgspec.Struct):
             continue
         if parent is msgspec.Struct:
             continue
