@@ -8,18 +8,19 @@ file keeps no Arrow schema, whose dictionary type would hide the `Image` feature
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mgdata.data import ROW_FORMAT, Flow, Kind
 
 
-class Picture(Flow):
+class Picture(Flow, frozen=True, kw_only=True):
     """One encoded image, as the `datasets` Image feature stores it."""
 
     data: bytes = msgspec.field(name="bytes")
@@ -28,7 +29,7 @@ class Picture(Flow):
     """A stable name: sixteen hex digits of the content and the format's ending."""
 
 
-class ImageInfo(Flow):
+class ImageInfo(Flow, frozen=True, kw_only=True):
     """What is known of one image of a row."""
 
     uri: str
@@ -45,7 +46,7 @@ class ImageInfo(Flow):
     """Of the bytes in this row."""
 
 
-class RowTarget(Flow):
+class RowTarget(Flow, frozen=True, kw_only=True):
     """A box in one image."""
 
     image: int
@@ -56,7 +57,7 @@ class RowTarget(Flow):
     """What it shows."""
 
 
-class RowTurn(Flow):
+class RowTurn(Flow, frozen=True, kw_only=True):
     """One question and answer, boxes apart from the text."""
 
     question: str
@@ -77,7 +78,7 @@ class RowTurn(Flow):
     """The right answer of a turn that asks for no boxes."""
 
 
-class Message(Flow):
+class Message(Flow, frozen=True, kw_only=True):
     """One message in the release's notation."""
 
     role: str
@@ -86,7 +87,7 @@ class Message(Flow):
     """Text with one `<image>` for each image."""
 
 
-class Row(Flow):
+class Row(Flow, frozen=True, kw_only=True):
     """One row of a release."""
 
     id: str
@@ -198,25 +199,28 @@ def features(kind: pa.DataType = None, name: str = "") -> Any:
     return {"dtype": dtype, "_type": "Value"}
 
 
+def writer_settings() -> dict[str, Any]:
+    """How `pyarrow.parquet.ParquetWriter` writes a release file; plain values."""
+    return {
+        # Images are compressed already; zstd on them costs time and saves nothing.
+        "compression": {
+            leaf: "none" if leaf.startswith("images.") else "zstd" for leaf in _leaves()
+        },
+        "use_dictionary": [leaf for leaf in _leaves() if _repeats(leaf)],
+        "dictionary_pagesize_limit": 1 << 30,
+        "write_page_index": True,
+        "use_content_defined_chunking": True,
+        "store_schema": False,
+        # Statistics of image bytes would write two whole images into every chunk's header.
+        "write_statistics": ["id", "task", "split", "order", "license"],
+    }
+
+
 class RowGroups:
     """Writes row groups into one release file. Use as a context manager."""
 
     def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(
-            path,
-            SCHEMA,
-            # Images are compressed already; zstd on them costs time and saves nothing.
-            compression={
-                leaf: "none" if leaf.startswith("images.") else "zstd" for leaf in _leaves()
-            },
-            use_dictionary=[leaf for leaf in _leaves() if _repeats(leaf)],
-            dictionary_pagesize_limit=1 << 30,
-            write_page_index=True,
-            use_content_defined_chunking=True,
-            store_schema=False,
-            # Statistics of image bytes would write two whole images into every chunk's header.
-            write_statistics=["id", "task", "split", "order", "license"],
-        )
+        self._writer = pq.ParquetWriter(path, SCHEMA, **writer_settings())
 
     def __enter__(self) -> RowGroups:
         return self
@@ -229,30 +233,83 @@ class RowGroups:
             )
         self._writer.close()
 
-    def write(self, rows: Sequence[dict[str, Any]], images: dict[str, tuple[int, bytes]]) -> None:
+    def write(self, rows: Sequence[dict[str, Any]], pictures: Pictures) -> None:
         """One row group.
 
-        `rows` hold every column but `images`; in its place `paths`, keys of `images`, which maps
-        an image's stable name to its number (0, 1, ...) and bytes.
+        `rows` hold every column but `images`; in its place `paths`, names of `pictures`, of which
+        the first use each, in order, must be the first ones that were added.
         """
         table = pa.Table.from_pylist(list(rows), schema=_REST)
-        names = pa.array(list(images), pa.string())
-        data = pa.array([data for _, data in images.values()], pa.binary())
-        numbers = pa.array([images[path][0] for row in rows for path in row["paths"]], pa.int32())
-        ends = [0]
+        numbers, ends = list[int](), [0]
         for row in rows:
-            ends.append(ends[-1] + len(row["paths"]))
-        pictures = pa.StructArray.from_arrays(
+            numbers += map(pictures.number, row["paths"])
+            ends.append(len(numbers))
+        data, names = pictures.arrays(max(numbers, default=-1) + 1)
+        codes = pa.array(numbers, pa.int32())
+        images = pa.StructArray.from_arrays(
             [
-                pa.DictionaryArray.from_arrays(numbers, data),
-                pa.DictionaryArray.from_arrays(numbers, names),
+                pa.DictionaryArray.from_arrays(codes, data),
+                pa.DictionaryArray.from_arrays(codes, names),
             ],
             fields=list(_IMAGES.value_type),
         )
-        column = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pictures)
+        column = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), images)
         at = SCHEMA.get_field_index("images")
         table = table.add_column(at, SCHEMA.field("images"), column)
         self._writer.write_table(table, row_group_size=len(rows))
+
+
+class Pictures:
+    """The distinct images of the rows that wait for their row group, numbered as they are added.
+
+    Their bytes lie end to end in one piece of memory that is used again and again: fresh memory
+    for every image costs more than all copying, a page fault each 4 KiB.
+    """
+
+    def __init__(self, room: int = 1 << 20) -> None:
+        self._memory: np.ndarray[Any, np.dtype[np.uint8]] = np.empty(room, np.uint8)
+        self._ends = [0]
+        self._numbers: dict[str, int] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._numbers
+
+    def number(self, name: str) -> int:
+        """The place of an image among those added."""
+        return self._numbers[name]
+
+    def size(self, name: str) -> int:
+        """Bytes of one image."""
+        number = self._numbers[name]
+        return self._ends[number + 1] - self._ends[number]
+
+    def add(self, name: str, data: bytes) -> None:
+        """Append an image; one of that name must not be there yet."""
+        start, end = self._ends[-1], self._ends[-1] + len(data)
+        if end > len(self._memory):
+            larger = np.empty(2 * end, np.uint8)
+            larger[:start] = self._memory[:start]
+            self._memory = larger
+        self._memory[start:end] = np.frombuffer(data, np.uint8)
+        self._numbers[name] = len(self._ends) - 1
+        self._ends.append(end)
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Forget all but `names`, which are numbered anew in this order."""
+        kept = {name: self._data(name).tobytes() for name in names}
+        self._ends, self._numbers = [0], {}
+        for name, data in kept.items():
+            self.add(name, data)
+
+    def arrays(self, n: int) -> tuple[pa.Array, pa.Array]:
+        """Bytes and names of the first `n`; the bytes are a view until the next `add` or `keep`."""
+        ends = pa.py_buffer(np.array(self._ends[: n + 1], np.int32))
+        data = pa.Array.from_buffers(pa.binary(), n, [None, ends, pa.py_buffer(self._memory)])
+        return data, pa.array(list(self._numbers)[:n], pa.string())
+
+    def _data(self, name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        number = self._numbers[name]
+        return self._memory[self._ends[number] : self._ends[number + 1]]
 
 
 _REST = pa.schema([field for field in SCHEMA if field.name != "images"])

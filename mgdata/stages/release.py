@@ -23,7 +23,7 @@ from mgdata.manifest import Entry, Shard
 from mgdata.notations import conversation
 from mgdata.plugins import Notation
 from mgdata.release.layout import cut_group
-from mgdata.release.rows import RowGroups
+from mgdata.release.rows import Pictures, RowGroups
 from mgdata.stages.finish import Finish
 from mgdata.storage import Root, Store
 from mgdata.tables import decode_sample, read_samples
@@ -52,12 +52,13 @@ class Release:
 
     def _work(self, shards: Iterator[Shard]) -> Iterator[Entry]:
         store = Store(self.out)
+        pictures = Pictures(self.row_group_bytes)
         for shard in shards:
             finish, counts = Finish(store, shard), Counter[str]()
 
             def write(path: Path, shard: Shard = shard, counts: Counter[str] = counts) -> None:
                 with RowGroups(path) as groups:
-                    pending = Pending(self, groups, counts)
+                    pending = Pending(self, groups, pictures, counts)
                     samples = _samples(store, shard.payload["picks"])
                     for sample, order in zip(samples, shard.payload["order"], strict=True):
                         pending.add(sample, order)
@@ -70,23 +71,26 @@ class Release:
 class Pending:
     """Rows waiting until they fill a row group; holds each distinct image once."""
 
-    def __init__(self, stage: Release, groups: RowGroups, counts: Counter[str]) -> None:
+    def __init__(
+        self, stage: Release, groups: RowGroups, pictures: Pictures, counts: Counter[str]
+    ) -> None:
         self._stage = stage
         self._groups = groups
+        self._pictures = pictures
         self._counts = counts
         self._rows: list[dict[str, Any]] = []
         self._sizes: list[int] = []
-        self._images: dict[str, bytes] = {}
+        self._size = 0
         self._names: dict[tuple[str, Any], tuple[str, str]] = {}
 
     def add(self, sample: Sample, order: int) -> None:
         """Append one row; writes a row group where it would no longer fit."""
         named = [self._image(image) for image in sample.images]
-        size = sum(len(self._images[name]) for name, _ in named)
         self._rows.append(self._row(sample, named, order))
-        self._sizes.append(size)
+        self._sizes.append(sum(self._pictures.size(name) for name, _ in named))
+        self._size += self._sizes[-1]
         _count(self._counts, sample)
-        if len(self._rows) > 1 and sum(self._sizes) > self._stage.row_group_bytes:
+        if len(self._rows) > 1 and self._size > self._stage.row_group_bytes:
             # The new row stays pending: its images are in use from here on.
             earlier = [row["paths"] for row in self._rows[:-1]]
             self._write(cut_group(earlier, self._sizes[:-1]))
@@ -98,15 +102,17 @@ class Pending:
 
     def _write(self, n: int) -> None:
         rows, self._rows = self._rows[:n], self._rows[n:]
-        self._counts["decoded bytes"] += sum(self._sizes[:n])
+        written = sum(self._sizes[:n])
+        self._size -= written
         del self._sizes[:n]
-        used = dict.fromkeys(path for row in rows for path in row["paths"])
-        images = {path: (i, self._images[path]) for i, path in enumerate(used)}
-        self._groups.write(rows, images)
+        self._groups.write(rows, self._pictures)
         self._counts["row groups"] += 1
-        self._counts["stored image bytes"] += sum(len(data) for _, data in images.values())
-        still = {path for row in self._rows for path in row["paths"]}
-        self._images = {path: data for path, data in self._images.items() if path in still}
+        self._counts["decoded bytes"] += written
+        used = {path for row in rows for path in row["paths"]}
+        self._counts["stored image bytes"] += sum(map(self._pictures.size, used))
+        # In the order in which the rows that are left use them, as the next row group needs it.
+        still = dict.fromkeys(path for row in self._rows for path in row["paths"])
+        self._pictures.keep(still)
         self._names = {key: name for key, name in self._names.items() if name[0] in still}
 
     def _image(self, image: Image) -> tuple[str, str]:
@@ -125,8 +131,10 @@ class Pending:
                 data = render(data, image, self._stage.codec)
                 sha256, ending = hashlib.sha256(data).hexdigest(), ".jpg"
                 self._counts["images re-encoded"] += 1
-            self._names[key] = (sha256[:16] + ending, sha256)
-            self._images[sha256[:16] + ending] = data
+            name = sha256[:16] + ending
+            if name not in self._pictures:
+                self._pictures.add(name, data)
+            self._names[key] = (name, sha256)
         return self._names[key]
 
     def _row(self, sample: Sample, named: list[tuple[str, str]], order: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from mgdata.geometry import Box
 from mgdata.notations import conversation
 from mgdata.release.check import check, lines
 from mgdata.release.faults import KEPT, KINDS
-from mgdata.release.rows import RowGroups, features
+from mgdata.release.rows import Pictures, RowGroups, features
 
 Rows = list[dict[str, Any]]
 KEYS = {
@@ -127,8 +127,10 @@ def heavy(release: Path) -> None:
             show(row, place, data)
         row["paths"] = [image["path"] for image in row["images"]]
     assert len(data) * sum(len(row["images"]) for row in rows) > 250e6
+    pictures = Pictures()
+    pictures.add(rows[0]["paths"][0], data)
     with RowGroups(file) as groups:
-        groups.write(rows, {rows[0]["paths"][0]: (0, data)})
+        groups.write(rows, pictures)
 
 
 def wrong_image_named(rows: Rows) -> None:

@@ -16,7 +16,7 @@ import PIL.Image
 import pyarrow.parquet as pq
 import pytest
 
-from mgdata.release.rows import SCHEMA, Row, RowGroups, encoded, features
+from mgdata.release.rows import SCHEMA, Pictures, Row, RowGroups, encoded, features
 from mgdata.schema import schema_of
 
 
@@ -64,6 +64,14 @@ def row(number: int, paths: list[str]) -> dict[str, Any]:
     }
 
 
+def pictures(named: dict[str, bytes]) -> Pictures:
+    """These pictures, as `RowGroups` takes them."""
+    found = Pictures()
+    for name, data in named.items():
+        found.add(name, data)
+    return found
+
+
 def write(path: Path, groups: list[list[list[str]]]) -> None:
     """A file of row groups, each a list of rows, each a list of picture names."""
     number = 0
@@ -71,7 +79,7 @@ def write(path: Path, groups: list[list[list[str]]]) -> None:
         for group in groups:
             used = dict.fromkeys(name for names in group for name in names)
             rows = [row(number + i, names) for i, names in enumerate(group)]
-            file.write(rows, {name: (i, PICTURES[name]) for i, name in enumerate(used)})
+            file.write(rows, pictures({name: PICTURES[name] for name in used}))
             number += len(group)
 
 
@@ -151,8 +159,7 @@ def test_a_row_group_of_more_than_a_mebibyte_still_stores_each_image_once(tmp_pa
     heavy = {f"{i:016x}.jpg": bytes([i]) * 3 + jpeg(i) * 20 for i in range(6)}
     file = tmp_path / "data.parquet"
     with RowGroups(file) as groups:
-        groups.write([row(i, list(heavy)) for i in range(10)],
-                     {name: (i, data) for i, (name, data) in enumerate(heavy.items())})  # fmt: skip
+        groups.write([row(i, list(heavy)) for i in range(10)], pictures(heavy))
     weight = sum(map(len, heavy.values()))
     assert weight > 3 << 20
     assert file.stat().st_size < weight + 60_000
@@ -179,7 +186,7 @@ def test_every_file_of_a_release_has_one_schema_and_a_page_index(made: Any, made
 
 def test_a_file_that_fails_while_it_is_written_has_no_features(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), RowGroups(tmp_path / "data.parquet") as file:
-        file.write([row(0, list(PICTURES)[:1])], {k: (0, v) for k, v in list(PICTURES.items())[:1]})
+        file.write([row(0, list(PICTURES)[:1])], pictures(PICTURES))
         raise RuntimeError
     assert b"huggingface" not in (pq.read_metadata(tmp_path / "data.parquet").metadata or {})
 
