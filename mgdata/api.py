@@ -17,9 +17,9 @@ from mgdata.corpora.check import Report
 from mgdata.corpora.check import check as check_records
 from mgdata.engine.serial import SerialEngine
 from mgdata.engine.stage import Engine, Tell
-from mgdata.errors import EnvironmentFailure, UsageError
+from mgdata.errors import EnvironmentFailure, UsageError, boundary
 from mgdata.folder import RunFile, finished, read_run_file, refuse_other
-from mgdata.manifest import Manifest
+from mgdata.manifest import Lock, Manifest
 from mgdata.plan import Plan
 from mgdata.preview import preview as make_preview
 from mgdata.progress import reporter
@@ -176,7 +176,12 @@ def gc(where: str) -> tuple[int, int]:
     """Delete what no entry lists; how many files and bytes went."""
     open_run(where)
     store = Store(where)
-    manifest = Manifest(store)
+    # A run at work publishes files before the entry that lists them.
+    with Lock(store):
+        return _collect(store, Manifest(store))
+
+
+def _collect(store: Store, manifest: Manifest) -> tuple[int, int]:
     listed = {
         file.path
         for stage in (*STAGES, "choose", "settle")
@@ -198,12 +203,18 @@ def check_corpus(name: str, root: str, settings: Sequence[str] = ()) -> Report:
 
     values: dict[str, Any] = {}
     for pair in settings:
-        key, _, value = pair.partition("=")
-        values[key] = yaml.safe_load(value)
+        key, equals, value = pair.partition("=")
+        try:
+            values[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {pair}: the value is not YAML") from error
+        if not (key and equals):
+            raise UsageError(f"--set {pair}: expected name=value")
     if not Root(root).exists():
         raise EnvironmentFailure(f"there is no folder {root}")
     corpus = registry.make("corpora", name, values, "--set", name=name, root=Root(root))
-    return check_records(corpus)
+    with boundary(f"corpus {name}", root):
+        return check_records(corpus)
 
 
 def synth(
@@ -221,8 +232,11 @@ def synth(
     if records_only:
         import pyarrow.parquet as pq
 
+        from mgdata.synth import FORMATS
         from mgdata.synth.records import index_table
 
+        if layout not in FORMATS:
+            raise UsageError(f"unknown layout {layout!r}{nearest(layout, list(FORMATS))}")
         out.mkdir(parents=True, exist_ok=True)
         table = index_table(clips, seed, [layout])
         pq.write_table(table, out / "index.parquet")
@@ -232,7 +246,10 @@ def synth(
     summary = write_corpus(
         layout, out, clips=clips, frames=frames, size=size, seed=seed, jpeg_bytes=jpeg_bytes
     )
-    return str(summary)
+    return (
+        f"{summary.clips:,} {layout} clips, {summary.images:,} images, "
+        f"{summary.bytes / 1e6:,.1f} MB in {out}"
+    )
 
 
 def _steps(store: Store) -> list[Step]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from mgdata.errors import MgdataError
+from mgdata.errors import EnvironmentFailure, MgdataError, UsageError
 
 if TYPE_CHECKING:
     from mgdata.recipe import Loaded
@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Regenerate multi-image grounding corpora: recipes in, checked Parquet releases out.",
+    epilog="Begin with: mgdata tasks; mgdata corpora; mgdata run quickstart --help. Exit codes: 0 "
+    "done; 1 short of the recipe, or faults found; 2 wrong usage or recipe; 3 environment; 130 "
+    "interrupted.",
     no_args_is_help=True,
     invoke_without_command=False,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-corpora_app = typer.Typer(help="The corpora mgdata reads, and checking a copy of one.")
+corpora_app = typer.Typer(
+    help="List the corpora a recipe can name, with layout, licence and source; or check a copy.",
+    epilog="Example: mgdata corpora",
+)
 app.add_typer(corpora_app, name="corpora", invoke_without_command=True)
 
 Recipe = Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes along.")]
@@ -37,11 +43,23 @@ Roots = Annotated[str | None, typer.Option("--roots", help="YAML file of `corpus
 RootPairs = Annotated[
     list[str] | None, typer.Option("--root", help="corpus=path; may be given again; wins.")
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="ray or serial.")]
+
+
+def _known_engine(name: str) -> str:
+    """Refuse an unknown engine before anything is read or written."""
+    from mgdata.schema import nearest
+
+    if name not in ("ray", "serial"):
+        raise UsageError(f"--engine {name}: unknown{nearest(name, ['ray', 'serial'])}")
+    return name
+
+
+EngineName = Annotated[str, typer.Option("--engine", help="ray or serial.", callback=_known_engine)]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Ray workers; default: all.")]
 Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster, HOST:PORT.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Where = Annotated[str, typer.Argument(help="A run's folder or a release's.")]
+RunFolder = Annotated[str, typer.Argument(help="A run's folder.")]
 
 
 def main() -> NoReturn:
@@ -52,12 +70,12 @@ def main() -> NoReturn:
     except MgdataError as error:
         print(f"mgdata: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print(
-            "mgdata: stopped; what is finished is kept: run the same command again to go on",
-            file=sys.stderr,
-        )
-        sys.exit(130)
+    except OSError as error:
+        # What a verb writes beside a run: a report, a page.
+        if error.filename is None:
+            raise
+        print(f"mgdata: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(EnvironmentFailure.exit_code)
     sys.exit(0)
 
 
@@ -65,8 +83,8 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _verb(name: str, last: Until, text: str) -> None:
-    """A verb that runs a recipe up to a stage."""
+def _verb(name: str, last: Until, text: str, after: str) -> None:
+    """A verb that runs a recipe up to a stage; `after` stands below its help."""
 
     def command(
         recipe: Recipe,
@@ -80,20 +98,32 @@ def _verb(name: str, last: Until, text: str) -> None:
     ) -> None:
         from mgdata import api
 
-        loaded = api.load(recipe, roots, root or [])
-        outcome = api.run(loaded, out, engine=engine, workers=workers, address=address,
-                          last=last, quiet=quiet)  # fmt: skip
+        try:
+            loaded = api.load(recipe, roots, root or [])
+            outcome = api.run(loaded, out, engine=engine, workers=workers, address=address,
+                              last=last, quiet=quiet)  # fmt: skip
+        except KeyboardInterrupt:
+            print(
+                f"mgdata: stopped; what is finished is kept in {out}: run the same command again "
+                "to go on",
+                file=sys.stderr,
+            )
+            raise typer.Exit(130) from None
         _report(outcome, out, loaded, last)
 
     command.__doc__ = text
-    app.command(name)(command)
+    example = f"mgdata {name} quickstart --roots corpora.yaml --out RUN"
+    app.command(name, epilog=f"{after} Example: {example}")(command)
 
 
-_verb("run", "release", "Run a recipe to a release; run again to resume.")
-_verb("ingest", "ingest", "Read the corpora into records.")
-_verb("measure", "measure", "Ingest, and measure every record where the recipe says so.")
-_verb("build", "build", "Ingest, measure and build samples, their images measured.")
-_verb("release", "release", "Everything up to the published files: the same as run.")
+_RESUME = "What is finished is kept: the same command goes on where it stopped."
+_verb("run", "release", "Run a recipe to a release; run again to resume.", _RESUME)
+_verb("ingest", "ingest", "Read the corpora into records, and stop.", "Writes RUN/records.")
+_verb("measure", "measure", "Ingest, and measure every record where the recipe says so.",
+      "Writes RUN/facts. Chosen images are measured by build.")  # fmt: skip
+_verb("build", "build", "Ingest, measure and build samples, their images measured.",
+      "Writes RUN/samples.")  # fmt: skip
+_verb("release", "release", "Everything up to the published files: the same as run.", _RESUME)
 
 
 def _report(outcome: Outcome, out: str, loaded: Loaded, last: str) -> None:
@@ -117,7 +147,7 @@ def _report(outcome: Outcome, out: str, loaded: Loaded, last: str) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog="Example: mgdata plan quickstart --roots corpora.yaml")
 def plan(
     recipe: Recipe,
     roots: Roots = None,
@@ -137,7 +167,7 @@ def plan(
         print(line)
 
 
-@app.command()
+@app.command(epilog="Example: mgdata preview quickstart --roots corpora.yaml -n 20 --key got10k/")
 def preview(
     recipe: Recipe,
     number: Annotated[int, typer.Option("-n", min=1, help="How many samples.")] = 20,
@@ -153,7 +183,7 @@ def preview(
     print(api.preview(loaded, out or f"preview-{loaded.recipe.name}", number=number, key=key))
 
 
-@app.command()
+@app.command(epilog="Example: mgdata view RUN --key got10k/train/GOT-10k_Train_000001 --out page")
 def view(
     where: Where,
     number: Annotated[int, typer.Option("-n", min=1, help="How many samples at most.")] = 200,
@@ -166,7 +196,9 @@ def view(
     print(api.view(where, number=number, key=key, out=out))
 
 
-@app.command()
+@app.command(
+    epilog="Exits with 1 where there is a fault. Example: mgdata check RUN --json verdict.json"
+)
 def check(
     where: Where,
     json: Annotated[Path | None, typer.Option("--json", help="Also write the verdict.")] = None,
@@ -187,9 +219,9 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog="Example: mgdata explain RUN got10k/train/GOT-10k_Train_000001")
 def explain(
-    where: Where,
+    where: RunFolder,
     key: Annotated[str, typer.Argument(help="A sample id, record key or image uri.")],
 ) -> None:
     """Trace a sample to its records, group and seed, or say why something is not there."""
@@ -200,8 +232,8 @@ def explain(
         print(line)
 
 
-@app.command()
-def status(where: Where) -> None:
+@app.command(epilog="Example: mgdata status RUN")
+def status(where: RunFolder) -> None:
     """Say how far a run is, and its funnel so far."""
     from mgdata import api
 
@@ -209,8 +241,8 @@ def status(where: Where) -> None:
         print(line)
 
 
-@app.command()
-def gc(where: Where) -> None:
+@app.command(epilog="Example: mgdata gc RUN")
+def gc(where: RunFolder) -> None:
     """Delete files of a run that no manifest entry lists: leavings of killed attempts."""
     from mgdata import api
 
@@ -218,7 +250,7 @@ def gc(where: Where) -> None:
     print(f"removed {count:,} files, {size / 1e6:,.1f} MB")
 
 
-@app.command()
+@app.command(epilog="Example: mgdata tasks")
 def tasks() -> None:
     """List the tasks a recipe can name, with their settings."""
     from mgdata import listing
@@ -237,7 +269,10 @@ def corpora(context: typer.Context) -> None:
             print(line)
 
 
-@corpora_app.command("check")
+@corpora_app.command(
+    "check",
+    epilog="Example: mgdata corpora check got10k /data/got10k --set splits=[val] --json out.json",
+)
 def corpora_check(
     name: Annotated[str, typer.Argument(help="A name of `mgdata corpora`.")],
     root: Annotated[str, typer.Argument(help="Where your copy lies.")],
@@ -259,7 +294,7 @@ def corpora_check(
         json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
 
 
-@app.command()
+@app.command(epilog="Example: mgdata synth got10k corpora/got10k --clips 8 --seed 7")
 def synth(
     layout: Annotated[str, typer.Argument(help="got10k, lasot, trackingnet or motchallenge.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; must not exist or be empty.")],

@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from mgdata import registry, resources
+from mgdata.errors import PluginError
 
 
 def tasks() -> Iterator[str]:
     """The tasks, each with what it is, its association, targets, shapes and settings."""
-    for name in registry.names("builders"):
-        found: Any = registry.find("builders", name)
+    for name, found in _found("builders"):
+        if isinstance(found, str):
+            yield f"{name}  cannot be loaded: {found}"
+            continue
         yield f"{name}  [{found.association}; targets: {found.targets}; {', '.join(found.shapes)}]"
         yield f"    {_sentence(found)}"
         yield from _settings(found)
@@ -23,8 +25,10 @@ def tasks() -> Iterator[str]:
 
 def corpora() -> Iterator[str]:
     """The corpora, each with layout, licence, source and settings."""
-    for name in registry.names("corpora"):
-        found: Any = registry.find("corpora", name)
+    for name, found in _found("corpora"):
+        if isinstance(found, str):
+            yield f"{name}  cannot be loaded: {found}"
+            continue
         yield f"{name}  [{found.shape}; licence: {found.license}; {found.homepage}]"
         yield f"    {_sentence(found)}"
         yield from (f"        {line}" for line in found.layout.strip().splitlines())
@@ -37,13 +41,25 @@ def missing(kind: str) -> Iterator[str]:
 
     An editable install does not see a new line by itself.
     """
-    project = Path(resources.PACKAGE.parent) / "pyproject.toml"
+    project = resources.PACKAGE.parent / "pyproject.toml"
     if not project.is_file():
         return
-    points = tomllib.loads(project.read_text())["project"]["entry-points"]
+    document = tomllib.loads(project.read_text())["project"]
+    if document["name"] != "mgdata":
+        return
+    points = document["entry-points"]
     for name in points.get(f"mgdata.{kind}", {}):
         if name not in registry.names(kind):
             yield f"warning: {name} is in pyproject.toml but not installed: run `pip install -e .`"
+
+
+def _found(kind: str) -> Iterator[tuple[str, Any]]:
+    """Every plug-in of a kind; in place of one that is broken, what is wrong with it."""
+    for name in registry.names(kind):
+        try:
+            yield name, registry.find(kind, name)
+        except PluginError as error:
+            yield name, str(error)
 
 
 def _sentence(found: type) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from mgdata.data import Drop, Record, Sample
-from mgdata.identity import Stream
 from mgdata.edits import Codec
+from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.plugins import Corpus
 from mgdata.recipe import Loaded
@@ -68,9 +68,7 @@ def build_few(
         rows.add(record)
     table = rows.table().append_column("corpus", pa.array([name for name, _ in records]))
     # Every record may serve every split here: a preview is looked at, not published.
-    chooser = Chooser(
-        recipe, loaded.builders, Index(table), np.zeros(len(records), np.int8)
-    )
+    chooser = Chooser(recipe, loaded.builders, Index(table), np.zeros(len(records), np.int8))
     roots = {name: corpus.root for name, corpus in loaded.corpora.items()}
     maker = Maker(seed=recipe.seed, builders=loaded.builders, filters=loaded.filters,
                   measurer=Measurer(roots, loaded.measures))  # fmt: skip

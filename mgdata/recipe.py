@@ -277,6 +277,9 @@ def _check(recipe: Recipe, file: str) -> None:
             if source not in recipe.corpora:
                 near = nearest(source, list(recipe.corpora))
                 raise UsageError(f"{file}: tasks.{name}.corpora: unknown corpus {source!r}{near}")
-    for key in [*recipe.splits, *recipe.tasks, *recipe.corpora]:
+    for split in recipe.splits:
+        if not split.replace("_", "").isalnum():
+            raise UsageError(f"{file}: splits.{split}: use letters, digits and _ alone")
+    for key in [*recipe.tasks, *recipe.corpora]:
         if not key.replace("_", "").replace("-", "").isalnum():
             raise UsageError(f"{file}: {key!r} names a file: use letters, digits, - and _")
