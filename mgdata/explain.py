@@ -74,7 +74,8 @@ class _About:
     def _trace(self, entry: Entry, row: dict[str, Any], sample: Sample) -> Iterator[str]:
         yield f"sample {sample.id}: task {sample.task}, split {sample.split}"
         times = row["occurrence"] + 1
-        yield f"group {row['group']} of the task's stream, its turn number {times} with these records"
+        group = f"group {row['group']} of the task's stream"
+        yield f"{group}, its turn number {times} with these records"
         parts = ["build", str(self.seed), sample.task, sample.split, *sample.records]
         yield f"random stream seeded by ({', '.join([*parts, str(row['occurrence'])])})"
         yield f"built in shard {entry.name} ({entry.data().path})"
@@ -105,7 +106,7 @@ class _About:
             if entry.name.rpartition("-")[0] != corpus:
                 continue
             table = read_table(self.store.local(entry.data().path))
-            for row in table.filter(pc.equal(table["key"], key)).to_pylist():
+            for row in table.filter(pc.field("key") == key).to_pylist():
                 record = decode_record(row["record"])
                 yield (
                     f"record {key}: {len(record.images)} images, {len(record.regions)} regions, "
@@ -129,7 +130,9 @@ class _About:
         for entry in self.manifest.entries(stage).values():
             path = self.store.local(entry.data().path)
             table = read_samples(path) if stage == "build" else read_table(path)
-            for row in table.filter(pc.match_substring(table[column], quoted)).to_pylist():
+            options = pc.MatchSubstringOptions(quoted)
+            found = pc.call_function("match_substring", [table[column]], options)
+            for row in table.filter(found).to_pylist():
                 yield entry, row
 
     def dropped(self) -> Iterator[str]:

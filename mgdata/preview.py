@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from mgdata.data import Drop, Record, Sample
 from mgdata.edits import Codec
+from mgdata.errors import boundary
 from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.plugins import Corpus
@@ -109,7 +110,8 @@ def _read(loaded: Loaded, key: str | None) -> tuple[list[tuple[str, Record]], li
 
 def _parts(corpus: Corpus, seed: int, key: str | None) -> list[str]:
     """The parts a preview reads: some at random, or those that a key may lie in."""
-    parts = corpus.parts()
+    with boundary(f"corpus {corpus.name}", "its parts"):
+        parts = corpus.parts()
     if key is not None:
         near = [part for part in parts if part in key or key.rpartition("/")[2] in part]
         return near or parts

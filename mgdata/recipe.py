@@ -191,6 +191,15 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
         registry.find("corpora", reader, f"{file}: {key}", file.parent)
         root = Root(_root(name, roots, str(file))) if roots is not None else Root("unset")
         corpora[name] = made("corpora", reader, section.settings, key, name=name, root=root)
+    measures = {
+        name: made("measures", name, settings, f"measures.{name}")
+        for name, settings in recipe.measures.items()
+    }
+    if "integrity" not in recipe.measures:
+        raise UsageError(
+            f"{file}: measures: integrity is missing, which finds broken images and gives each "
+            "its hash: add `integrity: {}`"
+        )
     return Loaded(
         recipe=recipe,
         path=str(file),
@@ -199,10 +208,7 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
             name: made("builders", task.builder or name, task.settings, f"tasks.{name}.with")
             for name, task in recipe.tasks.items()
         },
-        measures={
-            name: made("measures", name, settings, f"measures.{name}")
-            for name, settings in recipe.measures.items()
-        },
+        measures=measures,
         filters={
             name: made("filters", name, settings, f"filters.{name}")
             for name, settings in recipe.filters.items()
@@ -252,7 +258,7 @@ def _root(name: str, roots: dict[str, str] | None, file: str) -> str:
             f"or --root {name}=PATH"
         )
     root = Root(roots[name])
-    if not root.exists():
+    if not root.exists() or not (root.remote or Path(root.url).is_dir()):
         raise EnvironmentFailure(
             f"corpora.{name}: there is no folder {root.url}: mend the roots file or "
             f"--root {name}=PATH"
@@ -267,11 +273,6 @@ def _check(recipe: Recipe, file: str) -> None:
     for section in ("name", "tasks", "corpora"):
         if not getattr(recipe, section):
             raise UsageError(f"{file}: {section}: found nothing, expected at least one")
-    if "integrity" not in recipe.measures:
-        raise UsageError(
-            f"{file}: measures: integrity is missing, which finds broken images and gives each "
-            "its hash: add `integrity: {}`"
-        )
     for name, task in recipe.tasks.items():
         for source in task.corpora:
             if source not in recipe.corpora:
@@ -280,6 +281,7 @@ def _check(recipe: Recipe, file: str) -> None:
     for split in recipe.splits:
         if not split.replace("_", "").isalnum():
             raise UsageError(f"{file}: splits.{split}: use letters, digits and _ alone")
-    for key in [*recipe.tasks, *recipe.corpora]:
+    configs = [task.config for task in recipe.tasks.values() if task.config]
+    for key in [*recipe.tasks, *recipe.corpora, *configs]:
         if not key.replace("_", "").replace("-", "").isalnum():
             raise UsageError(f"{file}: {key!r} names a file: use letters, digits, - and _")
