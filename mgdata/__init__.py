@@ -19,4 +19,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'mgdata' has no attribute {name!r}")
     from mgdata import api
 
-    return getattr(api, "load" if name == "load_recipe" else name)
+    # Importing `api` left the modules `run`, `plan` and `preview` here, where the functions belong.
+    globals().update(load_recipe=api.load, open_run=api.open_run, plan=api.plan,
+                     preview=api.preview, run=api.run)  # fmt: skip
+    return globals()[name]
