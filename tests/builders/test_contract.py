@@ -193,7 +193,7 @@ def test_an_answer_with_one_wrong_box_does_not(
 ) -> None:
     writer: Notation = registry.make("notations", notation, {}, "test")
     asked = [(sample, turn) for sample, turn in turns(name) if turn.targets]
-    assert asked
+    assert asked or registry.find("builders", name).targets == "none"
     for sample, turn in asked:
         first, *rest = turn.targets
         for targets, right in (
