@@ -27,3 +27,16 @@ def real_corpora() -> Path:
     folder = Path(os.environ["MGDATA_CORPORA"])
     assert folder.is_dir(), f"MGDATA_CORPORA names {folder}, which is not there"
     return folder
+
+
+@pytest.fixture(scope="session")
+def quick_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small synthetic corpora in all four layouts, and their `roots.yaml`; never written to."""
+    from mgdata.synth import FORMATS, write
+
+    folder = tmp_path_factory.mktemp("corpora")
+    for number, layout in enumerate(FORMATS):
+        write(layout, folder / layout, clips=6, frames=16, size=(192, 144), seed=number)
+    lines = [f"{layout}: {layout}" for layout in FORMATS]
+    (folder / "roots.yaml").write_text("\n".join(lines) + "\n")
+    return folder
