@@ -17,9 +17,6 @@ __all__ = ["load_recipe", "open_run", "plan", "preview", "run"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'mgdata' has no attribute {name!r}")
-    from mgdata import api
+    from mgdata import api  # which puts its functions where its modules' names would be
 
-    # Importing `api` left the modules `run`, `plan` and `preview` here, where the functions belong.
-    globals().update(load_recipe=api.load, open_run=api.open_run, plan=api.plan,
-                     preview=api.preview, run=api.run)  # fmt: skip
-    return globals()[name]
+    return getattr(api, "load" if name == "load_recipe" else name)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import mgdata
 from mgdata import recipe as recipes
 from mgdata import registry
 from mgdata.corpora.check import Report
@@ -272,3 +273,6 @@ __all__ = [
     "synth",
     "view",
 ]
+
+# `mgdata.run` is this function; importing the module of that name has just put the module there.
+vars(mgdata).update(run=run, plan=plan, preview=preview)

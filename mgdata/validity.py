@@ -6,7 +6,6 @@ between fields. Each check returns what is wrong, or None.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from mgdata import placeholders
@@ -45,13 +44,14 @@ def sample_fault(sample: Sample) -> str | None:
     """What is wrong with a sample, or None."""
     if not sample.images or not sample.turns or not sample.records:
         return "a sample needs images, turns and records"
-    slots: Counter[int] = Counter()
+    slots: list[int] = []
     for turn in sample.turns:
         if fault := turn_fault(turn, sample.images):
             return fault
-        slots.update(i for kind, i in placeholders.find(turn.question) if kind == "image")
-    if [slots[i] for i in range(len(sample.images))] != [1] * len(sample.images):
-        return "each image needs one <image:i> slot over the questions"
+        slots += [i for kind, i in placeholders.find(turn.question) if kind == "image"]
+    # In order, because trainers fill the rendered `<image>` tokens one after another.
+    if slots != list(range(len(sample.images))):
+        return "each image needs one <image:i> slot over the questions, in order"
     return None
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -216,6 +216,8 @@ class Frames:
 
     images: tuple[Image, ...]
     header: Header
+    pixels: Literal["stored", "upright"]
+    """Which pixels the corpus' boxes refer to."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -259,7 +261,7 @@ def _frames(corpus: Corpus, folder: str, numbered: Sequence[tuple[int, str]]) ->
         )
         for number, name in numbered
     )
-    return Frames(images, header)
+    return Frames(images, header, corpus.frame)
 
 
 def _header(corpus: Corpus, path: str) -> Header:
@@ -273,14 +275,18 @@ def _header(corpus: Corpus, path: str) -> Header:
         raise Rejected(error.reason, found) from None
 
 
-def place(xywh: Rows, header: Header) -> tuple[list[Box | None], list[bool], list[str]]:
+def place(
+    xywh: Rows, header: Header, pixels: Literal["stored", "upright"] = "stored"
+) -> tuple[list[Box | None], list[bool], list[str]]:
     """Annotated boxes as ours: for each row its box, whether it was cut, and why there is none.
 
-    Rows are x, y, width, height in stored pixels, counted from 1 as MATLAB does: a box that
-    begins at 1 begins at our 0, and right = x - 1 + width is exclusive. Boxes are cut at the
-    image's edge, then turned upright where the photo is stored rotated.
+    Rows are x, y, width, height counted from 1 as MATLAB does: a box that begins at 1 begins at
+    our 0, and right = x - 1 + width is exclusive. Boxes are cut at the image's edge; those in
+    stored pixels are then turned upright where the photo is stored rotated.
     """
-    size = np.array([header.width, header.height], dtype=np.float64)
+    turned = pixels == "stored" and header.orientation != 1
+    measured = (header.width, header.height) if pixels == "stored" else header.upright
+    size = np.array(measured, dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         low = xywh[:, :2] - 1
         high = low + xywh[:, 2:4]
@@ -299,7 +305,7 @@ def place(xywh: Rows, header: Header) -> tuple[list[Box | None], list[bool], lis
     corners = np.hstack([inside_low, inside_high]).tolist()
     reasons = [_UNPLACED[code] for code in why.tolist()]
     boxes = [None if no else Box(*four) for four, no in zip(corners, reasons, strict=True)]
-    if header.orientation != 1:
+    if turned:
         turn = (header.width, header.height, header.orientation)
         boxes = [box and upright(box, *turn) for box in boxes]
     return boxes, cut.tolist(), reasons
@@ -318,7 +324,7 @@ def follow(
     `visibility` is what the annotation says for each frame: 0 means known not to be visible, and
     the box written there is not looked at; None means that it says nothing.
     """
-    boxes, cut, reasons = place(xywh, clip.header)
+    boxes, cut, reasons = place(xywh, clip.header, clip.pixels)
     regions: list[Region] = []
     skipped: Counter[str] = Counter()
     for image, (box, clipped, reason, seen) in enumerate(

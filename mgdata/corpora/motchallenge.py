@@ -130,7 +130,7 @@ class MotChallenge(Corpus):
         skipped["second row of one id"] = int(again.sum())
         rows = rows[~again]
         images = np.searchsorted(on_disk, rows[:, 0]).tolist()
-        boxes, cut, reasons = clips.place(rows[:, 2:6], clip.header)
+        boxes, cut, reasons = clips.place(rows[:, 2:6], clip.header, clip.pixels)
         labels, ignored, visible = self._meaning(rows)
         tracks = [str(int(number)) if number >= 0 else None for number in rows[:, 1].tolist()]
         regions: list[Region] = []

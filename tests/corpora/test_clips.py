@@ -230,6 +230,18 @@ def test_a_rotated_photo_and_its_box_leave_upright(
     assert corners(record) == [box] * 6
 
 
+def test_boxes_that_a_corpus_gives_in_upright_pixels_are_not_turned_again(tmp_path: Path) -> None:
+    class Upright(Lasot):
+        frame = "upright"
+
+    folder = lasot_clip(tmp_path)
+    for number in range(1, 7):
+        put(folder / f"img/{number:08d}.jpg", jpeg(orientation=6))
+    record = the_record(Upright(name="lasot", root=Root(str(tmp_path))))
+    assert (record.images[0].width, record.images[0].height) == (48, 64)
+    assert corners(record) == [(10, 20, 40, 40)] * 6
+
+
 @pytest.mark.parametrize("part", ["goat/../../etc", "/etc/passwd", "goat//goat-1", "..", r"..\up"])
 def test_a_part_that_leaves_the_root_is_dropped(tmp_path: Path, part: str) -> None:
     (item,) = lasot(tmp_path).records(part)
