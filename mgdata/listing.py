@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mgdata import registry, resources
-from mgdata.errors import PluginError
+from mgdata.errors import MgdataError
 
 
 def tasks() -> Iterator[str]:
@@ -58,7 +58,7 @@ def _found(kind: str) -> Iterator[tuple[str, Any]]:
     for name in registry.names(kind):
         try:
             yield name, registry.find(kind, name)
-        except PluginError as error:
+        except MgdataError as error:
             yield name, str(error)
 
 

@@ -21,9 +21,9 @@ from mgdata.plugins import Corpus
 from mgdata.recipe import Loaded
 from mgdata.show import show_drop, show_sample
 from mgdata.stages.build import Maker
-from mgdata.stages.choose import Chooser
+from mgdata.stages.choose import Chooser, allowed
 from mgdata.stages.ingest import read_part
-from mgdata.stages.measure import Measurer
+from mgdata.stages.measure import Measurer, record_facts
 from mgdata.tables import RecordRows
 from mgdata.view import Shown, write
 
@@ -68,8 +68,15 @@ def build_few(
     for _, record in records:
         rows.add(record)
     table = rows.table().append_column("corpus", pa.array([name for name, _ in records]))
+    facts, unfit = record_facts(loaded.record_measures, (record for _, record in records))
+    for name in facts.column_names:
+        table = table.append_column(name, facts[name])
+    index = Index(table)
+    mask, excluded = allowed(index, loaded.filters)
+    drops += [*unfit, *excluded]
+    index = index.view(mask)
     # Every record may serve every split here: a preview is looked at, not published.
-    chooser = Chooser(recipe, loaded.builders, Index(table), np.zeros(len(records), np.int8))
+    chooser = Chooser(recipe, loaded.builders, index, np.zeros(len(index), np.int8))
     roots = {name: corpus.root for name, corpus in loaded.corpora.items()}
     maker = Maker(seed=recipe.seed, builders=loaded.builders, filters=loaded.filters,
                   measurer=Measurer(roots, loaded.measures))  # fmt: skip

@@ -139,6 +139,11 @@ class Loaded(Flow, frozen=True, kw_only=True):
     notation: Notation
 
     @property
+    def record_measures(self) -> dict[str, Measure]:
+        """The measures that are asked of every record, before choosing."""
+        return {name: found for name, found in self.measures.items() if found.keyed == "record"}
+
+    @property
     def sha256(self) -> str:
         """Digest of all the recipe says, settings and counts, and of others' plug-ins' source."""
         made = (self.corpora, self.builders, self.measures, self.filters)

@@ -137,7 +137,7 @@ class Run:
 
     def measure(self, records: Sequence[Entry]) -> list[Entry]:
         """Facts of every record, where the recipe has a measure of records."""
-        chosen = {n: m for n, m in self.loaded.measures.items() if m.keyed == "record"}
+        chosen = self.loaded.record_measures
         if not chosen:
             return []
         shape = shape_of("mgdata.stages.measure", tuple(chosen.values()))

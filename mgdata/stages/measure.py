@@ -7,14 +7,14 @@ chosen is known only there, and neighbours share images, so each is read once.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pyarrow as pa
 
-from mgdata.data import Drop, Edit, Image, Scalar
+from mgdata.data import Drop, Edit, Image, Record, Scalar
 from mgdata.engine.stage import Worker
 from mgdata.errors import boundary
 from mgdata.manifest import Entry, Shard
@@ -107,35 +107,46 @@ class MeasureRecords:
     def _work(self, shards: Iterator[Shard]) -> Iterator[Entry]:
         store = Store(self.out)
         for shard in shards:
-            finish, drops = Finish(store, shard), list[Drop]()
+            finish = Finish(store, shard)
             tables = RecordTables(store, [shard.payload["records"]])
-            rows = [self._facts(tables, row, drops) for row in range(shard.payload["rows"])]
-            # Every row's names: a record that was rejected has none of the facts.
-            names = dict.fromkeys(name for row in rows for name in row)
-            with boundary(f"measures {', '.join(self.measures)}", f"records of {shard.name}"):
-                table = pa.table({name: [row.get(name) for row in rows] for name in names})
+            records = (tables.record(row) for row in range(shard.payload["rows"]))
+            table, drops = record_facts(self.measures, records)
 
             def write(path: Path, table: pa.Table = table) -> None:
                 with pa.ipc.new_file(str(path), table.schema) as writer:
                     writer.write_table(table)
 
             finish.table(f"facts/{shard.payload['corpus']}", ".arrow", write)
-            yield finish.entry(sum(bool(row["fit"]) for row in rows), Counter(), drops)
+            yield finish.entry(table.num_rows - len(drops), Counter(), drops)
 
-    def _facts(self, tables: RecordTables, row: int, drops: list[Drop]) -> dict[str, Scalar]:
-        record, facts, fit = tables.record(row), dict[str, Scalar](), True
-        for name, measure in self.measures.items():
-            try:
-                with boundary(f"measure {name}", record.key):
-                    found = _plain(measure.record(record))
-                    if taken := _TAKEN & found.keys():
-                        raise ValueError(f"{min(taken)} is a column of every index: rename it")
-                    facts.update(found)
-            except UNFIT as error:
-                drops.append(unfit(record.key, "measure", error))
-                fit = False
-                break
-        return {**facts, "fit": fit}
+
+def record_facts(
+    measures: Mapping[str, Measure], records: Iterable[Record]
+) -> tuple[pa.Table, list[Drop]]:
+    """What the measures of records say: a row a record, and a drop for each that is unfit.
+
+    An unfit record keeps its row; its column `fit` is False, the others may be empty.
+    """
+    drops: list[Drop] = []
+    rows = [_facts(measures, record, drops) for record in records]
+    names = dict.fromkeys(name for row in rows for name in row)
+    with boundary(f"measures {', '.join(measures)}", "their columns"):
+        return pa.table({name: [row.get(name) for row in rows] for name in names}), drops
+
+
+def _facts(measures: Mapping[str, Measure], record: Record, drops: list[Drop]) -> dict[str, Scalar]:
+    facts: dict[str, Scalar] = {}
+    for name, measure in measures.items():
+        try:
+            with boundary(f"measure {name}", record.key):
+                found = _plain(measure.record(record))
+                if taken := _TAKEN & found.keys():
+                    raise ValueError(f"{min(taken)} is a column of every index: rename it")
+                facts.update(found)
+        except UNFIT as error:
+            drops.append(unfit(record.key, "measure", error))
+            return {**facts, "fit": False}
+    return {**facts, "fit": True}
 
 
 def _plain(facts: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
