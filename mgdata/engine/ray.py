@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 
 from mgdata.engine.pool import Pool
 from mgdata.engine.stage import Stage, Tell
-from mgdata.errors import EnvironmentFailure
+from mgdata.errors import EnvironmentFailure, UsageError
 from mgdata.manifest import Entry, Shard, holder
 from mgdata.storage import Store
 
@@ -33,6 +34,8 @@ OPEN = 2
 """Shards a worker holds at once."""
 LOSSES = 3
 """How often a shard may lose its worker before it is blamed."""
+KNOCK_SECONDS = 10.0
+"""How long a cluster may take to answer."""
 STORE_BYTES = 256 * 1024 * 1024
 """Ray's object store: only stages and entries pass through it, never data."""
 
@@ -71,6 +74,8 @@ class RayEngine:
             return self._pool
         begin = time.monotonic()
         if not ray.is_initialized():
+            if self._address:
+                _knock(self._address)
             self._own = True
             try:
                 ray.init(**self._options())
@@ -96,6 +101,20 @@ class RayEngine:
             "include_dashboard": False,
             "object_store_memory": STORE_BYTES,
         }
+
+
+def _knock(address: str) -> None:
+    """Raise where nobody listens at HOST:PORT: Ray itself would try for seven minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise UsageError(f"--address {address}: expected HOST:PORT of a Ray cluster's head")
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise EnvironmentFailure(
+            f"no Ray cluster answers at {address}: {error}; check --address, or leave it out to "
+            "start Ray on this machine"
+        ) from error
 
 
 class _Round:

@@ -1,0 +1,135 @@
+"""A run that is killed, or stopped, at any point goes on where it was, to the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import small_runs
+from small_runs import Started
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return small_runs.write_corpora(tmp_path_factory.mktemp("corpora"))
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_runs.write_recipe(tmp_path_factory.mktemp("recipe") / "small.yaml")
+
+
+@pytest.fixture(scope="module")
+def whole(
+    recipe: Path, roots: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """Digests of the release of a run that nobody stopped."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    small_runs.done(recipe, roots, out, "--engine", "serial")
+    return small_runs.digests(out / "release")
+
+
+def entries(out: Path) -> set[str]:
+    return {path.relative_to(out).as_posix() for path in out.glob("manifest/*/*.json")}
+
+
+def counted_as_done_is_whole(out: Path) -> bool:
+    found = small_runs.digests(out)
+    return all(
+        found.get(file["path"]) == file["sha256"]
+        for path in out.glob("manifest/*/*.json")
+        for file in json.loads(path.read_text())["files"]
+    )
+
+
+def test_a_serial_run_killed_again_and_again_ends_in_the_same_bytes(
+    recipe: Path, roots: dict[str, str], whole: dict[str, str], tmp_path: Path
+) -> None:
+    out, killed_in, before = tmp_path / "run", list[str](), set[str]()
+    for shards_each_time in (2, 6, 5, 7, 4, 3, 2, 1):
+        started = Started(small_runs.command(recipe, roots, out, "--engine", "serial"))
+        started.wait_for("shard done", shards_each_time)
+        started.kill()
+        killed_in.append(started.done_in()[-1])
+        assert counted_as_done_is_whole(out)
+        assert entries(out) > before
+        before = entries(out)
+    assert set(killed_in) == {"ingest", "build", "release"}
+    small_runs.done(recipe, roots, out, "--engine", "serial")
+    assert small_runs.digests(out / "release") == whole
+
+
+def test_a_ray_run_killed_in_every_stage_ends_in_the_same_bytes(
+    recipe: Path, roots: dict[str, str], whole: dict[str, str], tmp_path: Path
+) -> None:
+    out, flags = tmp_path / "run", ("--engine", "ray", "--workers", "2")
+    for stage, shards in (("ingest", 4), ("build", 5), ("release", 2)):
+        started = Started(small_runs.command(recipe, roots, out, *flags))
+        started.wait_for(f"shard done: stage={stage}", shards)
+        started.kill()
+        assert counted_as_done_is_whole(out)
+    small_runs.done(recipe, roots, out, *flags)
+    assert small_runs.digests(out / "release") == whole
+
+
+def test_workers_that_outlive_their_killed_driver_spoil_nothing(
+    recipe: Path, roots: dict[str, str], whole: dict[str, str], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    started = Started(small_runs.command(recipe, roots, out, "--engine", "ray", "--workers", "2"))
+    started.wait_for("shard done: stage=build", 2)
+    started.kill(workers=False)
+    small_runs.done(recipe, roots, out, "--engine", "serial")
+    assert small_runs.digests(out / "release") == whole
+
+
+@pytest.mark.parametrize("engine", ["serial", "ray"])
+def test_ctrl_c_leaves_a_run_that_can_go_on_and_says_how(
+    recipe: Path, roots: dict[str, str], whole: dict[str, str], tmp_path: Path, engine: str
+) -> None:
+    out = tmp_path / "run"
+    words = small_runs.command(recipe, roots, out, "--engine", engine, "--workers", "1")
+    started = Started(words)
+    started.wait_for("shard done", 5)
+    started.interrupt()
+    code, told = started.end()
+    assert code == 130, told
+    assert told.splitlines()[-1].startswith("mgdata: stopped;")
+    assert "run the same command again" in told
+    assert "Traceback" not in told
+    assert counted_as_done_is_whole(out)
+    small_runs.done(recipe, roots, out, "--engine", "serial")
+    assert small_runs.digests(out / "release") == whole
+
+
+def test_a_terminated_run_says_how_to_go_on(
+    recipe: Path, roots: dict[str, str], tmp_path: Path
+) -> None:
+    words = small_runs.command(recipe, roots, tmp_path / "run", "--engine", "serial")
+    started = Started(words)
+    started.wait_for("shard done", 5)
+    os.kill(started.process.pid, signal.SIGTERM)
+    code, told = started.end()
+    assert code == 130, told
+    assert "run the same command again" in told
+
+
+def test_a_second_run_in_a_folder_is_refused_until_the_first_is_killed(
+    recipe: Path, roots: dict[str, str], whole: dict[str, str], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    words = small_runs.command(recipe, roots, out, "--engine", "serial")
+    first = Started(words)
+    first.wait_for("shard done")
+    os.kill(first.process.pid, signal.SIGSTOP)
+    second = small_runs.run(recipe, roots, out, "--engine", "serial")
+    assert second.returncode == 3
+    assert "is in use by another run" in second.stderr
+    assert f"process {first.process.pid}," in second.stderr
+    assert "Traceback" not in second.stderr
+    first.kill()
+    small_runs.done(recipe, roots, out, "--engine", "serial")
+    assert small_runs.digests(out / "release") == whole
