@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator, Sequence
 
 from mgdata.data import Flow, Image, Sample
-from mgdata.errors import EnvironmentFailure, Rejected, StorageError, boundary
+from mgdata.errors import EnvironmentFailure, StorageError, boundary
 from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.manifest import Entry
 from mgdata.recipe import Loaded
 from mgdata.stages.choose import Chooser, allowed, assign_splits
 from mgdata.stages.measure import Measurer
+from mgdata.stages.unfit import UNFIT
 from mgdata.storage import Store
 from mgdata.tables import RecordTables
 
@@ -27,7 +28,7 @@ TIMED = 6
 """Images measured to tell the time."""
 
 
-class Line(Flow):
+class Line(Flow, frozen=True, kw_only=True):
     """What one task makes in one split."""
 
     task: str
@@ -44,7 +45,7 @@ class Line(Flow):
     """Their encoded bytes."""
 
 
-class Plan(Flow):
+class Plan(Flow, frozen=True, kw_only=True):
     """What a recipe would make."""
 
     lines: tuple[Line, ...]
@@ -93,7 +94,9 @@ def plan(loaded: Loaded, store: Store, index: Index, records: Sequence[Entry]) -
                 bytes=round(distinct * mean),
             )
         )
-    files = sum(max(1, math.ceil(x.bytes / (recipe.release.file_mb * 1e6))) for x in lines if x.bytes)
+    files = sum(
+        max(1, math.ceil(x.bytes / (recipe.release.file_mb * 1e6))) for x in lines if x.bytes
+    )
     seconds = _seconds_an_image(loaded, list(shown.values())) * sum(line.images for line in lines)
     return Plan(lines=tuple(lines), shards=len(payloads), files=files, seconds=seconds)
 
@@ -145,7 +148,7 @@ def _drafts(
             try:
                 with boundary(f"builder {task}", keys[0]):
                     built = list(loaded.builders[task].build(records, rng))
-            except Rejected:
+            except UNFIT:  # what it becomes is for build to say
                 continue
             yield from (item for item in built if isinstance(item, Sample))
 

@@ -42,6 +42,8 @@ from mgdata.stages.settle import Settled, gather, settle
 from mgdata.storage import Store
 
 Until = Literal["ingest", "measure", "build", "release"]
+EVIDENCE = 1_000
+"""Groups before a run is given up between two rounds; fewer may be bad luck."""
 STAGES: tuple[Until, ...] = ("ingest", "measure", "build", "release")
 
 
@@ -189,10 +191,12 @@ class Run:
                 self._events.tell("planned", {"groups": sum(len(p["rows"]) for p in payloads)})
             done = self._do(stage, shards)
             entries += [_labelled(entry, p) for entry, p in zip(done, payloads, strict=True)]
-            self._check_limit("build", entries)
+            if sum(entry.counts["groups"] for entry in entries) >= EVIDENCE:
+                self._check_limit("build", entries)
             settled = settle(gather(self.store, entries), list(recipe.splits), chooser.wanted)
             number += 1
         self._books["build"] = entries
+        self._check_limit("build", entries)
         # Round shards of an earlier, larger recipe would otherwise be counted by `status`.
         stale = set(self._manifest.entries("build")) - {entry.name for entry in entries}
         self._manifest.forget("build", stale)

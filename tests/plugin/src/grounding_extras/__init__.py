@@ -1,0 +1,1 @@
+"""Plug-ins for mgdata in a package of their own."""
