@@ -29,7 +29,7 @@ from mgdata.release.funnel import Step, funnel, lines
 from mgdata.run import STAGES, Outcome, Run, Until
 from mgdata.schema import nearest
 from mgdata.show import show_drop, show_release
-from mgdata.storage import Root, Store
+from mgdata.storage import Root, Store, is_part
 from mgdata.tables import read_ledger
 from mgdata.view import Shown, write
 
@@ -190,11 +190,11 @@ def _collect(store: Store, manifest: Manifest) -> tuple[int, int]:
         for file in entry.files
     }
     count = size = 0
-    for folder in ("records", "facts", "samples", "ledger"):
-        for path in store.walk(folder):
-            if path not in listed:
-                count, size = count + 1, size + store.size(path)
-                store.remove(path)
+    for path in store.walk():
+        kept = path.partition("/")[0] not in ("records", "facts", "samples", "ledger")
+        if is_part(path) or not (kept or path in listed):
+            count, size = count + 1, size + store.size(path)
+            store.remove(path)
     return count, size
 
 

@@ -22,7 +22,13 @@ from mgdata.errors import EnvironmentFailure, MgdataError, MissingFile, OutsideR
 from mgdata.identity import digest
 
 PART = ".part"
-"""Ending of a file that is being written; what a killed process left has it still."""
+"""Ending of a file that is being written; its name starts with a dot."""
+
+
+def is_part(path: str) -> bool:
+    """Whether `path` is what a killed process left of a file it was writing."""
+    name = posixpath.basename(path)
+    return name.startswith(".") and name.endswith(PART)
 
 
 def is_url(path: str) -> bool:
