@@ -40,3 +40,16 @@ def quick_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [f"{layout}: {layout}" for layout in FORMATS]
     (folder / "roots.yaml").write_text("\n".join(lines) + "\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def quick_run(quick_corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished serial run of the quickstart over `quick_corpora`; never written to."""
+    from mgdata import load_recipe, run
+
+    folder = tmp_path_factory.mktemp("quick") / "run"
+    outcome = run(
+        load_recipe("quickstart", str(quick_corpora / "roots.yaml")), str(folder), engine="serial"
+    )
+    assert outcome.worked and not outcome.short
+    return folder
