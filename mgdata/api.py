@@ -275,4 +275,4 @@ __all__ = [
 ]
 
 # `mgdata.run` is this function; importing the module of that name has just put the module there.
-vars(mgdata).update(run=run, plan=plan, preview=preview)
+mgdata.__dict__.update(run=run, plan=plan, preview=preview)

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from mgdata import placeholders
 from mgdata.data import Drop, Image, Sample, Target
+from mgdata.edits import Codec, render
 from mgdata.errors import MgdataError
 from mgdata.geometry import Box
-from mgdata.edits import Codec, render
 from mgdata.notations import IMAGE_TOKEN
 from mgdata.plugins import Notation
 from mgdata.storage import Root, Store
@@ -63,7 +63,7 @@ def show_drop(drop: Drop) -> Shown:
 
 
 def show_release(store: Store, limit: int, key: str | None = None) -> Iterator[Shown]:
-    """Up to `limit` rows of a release, spread over its files; those of one id or record with `key`."""
+    """Up to `limit` rows of a release, spread over its files, or those of one id or record."""
     files = [path for path in store.walk("data") if path.endswith(".parquet")]
     share = max(1, -(-limit // max(1, len(files))))
     shown = 0

@@ -48,7 +48,8 @@ def sample_fault(sample: Sample) -> str | None:
     for turn in sample.turns:
         if fault := turn_fault(turn, sample.images):
             return fault
-        slots += [i for kind, i in placeholders.find(turn.question) if kind == "image"]
+        if "<image:" in turn.question:
+            slots += [i for kind, i in placeholders.find(turn.question) if kind == "image"]
     # In order, because trainers fill the rendered `<image>` tokens one after another.
     if slots != list(range(len(sample.images))):
         return "each image needs one <image:i> slot over the questions, in order"

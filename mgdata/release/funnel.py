@@ -12,7 +12,7 @@ from mgdata.data import Flow
 from mgdata.manifest import Entry
 
 
-class Step(Flow):
+class Step(Flow, frozen=True, kw_only=True):
     """One stage of the funnel."""
 
     stage: str

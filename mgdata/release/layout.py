@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from mgdata.data import Flow
 from mgdata.identity import digest
 
+# Its functions are made at import, unseen by type checkers.
+pc: Any = pyarrow.compute
+
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
-class FilePlan(Flow):
+class FilePlan(Flow, frozen=True, kw_only=True):
     """One file of a release, before it is written."""
 
     path: str
@@ -37,7 +40,7 @@ class FilePlan(Flow):
 def plan_files(
     table: pa.Table, configs: Sequence[str], splits: Sequence[str], seed: int, file_bytes: float
 ) -> Iterator[FilePlan]:
-    """The files of a release, from the kept samples (columns config, split, row, uri, id, bytes)."""
+    """The files of a release, from the kept samples and their planning columns."""
     for config in configs:
         for split in splits:
             mine = np.flatnonzero(
