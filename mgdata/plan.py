@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from mgdata.data import Flow, Image, Sample
+from mgdata.edits import Codec, render
 from mgdata.errors import EnvironmentFailure, StorageError, boundary
 from mgdata.identity import Stream
 from mgdata.index import Index
@@ -77,8 +78,9 @@ def plan(loaded: Loaded, store: Store, index: Index, records: Sequence[Entry]) -
         mine = [p for p in payloads if (p["task"], p["split"]) == (task, split)]
         groups = sum(len(p["rows"]) for p in mine)
         drafts = list(_drafts(loaded, tables, mine[:1], task, split))
-        images = {image.uri: image for sample in drafts for image in sample.images}
-        shown.update(images)
+        # A drawn mark or a crop makes another picture of the same file.
+        images = {(i.uri, i.edits): i for sample in drafts for i in sample.images}
+        shown.update((image.uri, image) for image in images.values())
         drafted = min(groups, DRAFTED)
         scale = min(groups * len(drafts) / drafted, n) / len(drafts) if drafts else 0.0
         distinct = round(len(images) * scale)
@@ -161,14 +163,31 @@ def _mean_bytes(loaded: Loaded, images: Sequence[Image]) -> float:
             sizes.append(loaded.corpora[corpus].root.size(path))
         except StorageError:
             continue
-    return sum(sizes) / len(sizes) if sizes else 0.0
+    if not sizes:
+        return 0.0
+    edited = [image for image in images if image.edits]
+    share = len(edited) / len(images)
+    return sum(sizes) / len(sizes) * (1 - share + share * _growth(loaded, edited))
+
+
+def _growth(loaded: Loaded, edited: Sequence[Image]) -> float:
+    """How much larger an edited picture is than its file, from a few of them."""
+    measurer = Measurer(loaded.roots, loaded.measures)
+    codec = Codec(quality=loaded.recipe.release.codec.quality)
+    before = after = 0
+    for image in edited[:: max(1, len(edited) // TIMED)][:TIMED]:
+        corpus, _, path = image.uri.partition(":")
+        measured = measurer(image)
+        if isinstance(measured, Image):
+            data = loaded.corpora[corpus].root.read(path)
+            before, after = before + len(data), after + len(render(data, measured, codec))
+    return after / before if before else 1.0
 
 
 def _seconds_an_image(loaded: Loaded, images: Sequence[Image]) -> float:
     """Seconds to measure one image, and as much again to write it."""
-    roots = {name: corpus.root for name, corpus in loaded.corpora.items()}
     some = images[:: max(1, len(images) // TIMED)][:TIMED]
-    measurer = Measurer(roots, loaded.measures)
+    measurer = Measurer(loaded.roots, loaded.measures)
     begin = time.perf_counter()
     for image in some:
         measurer(image)

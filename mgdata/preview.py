@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mgdata.data import Drop, Record, Sample
 from mgdata.edits import Codec
-from mgdata.errors import boundary
+from mgdata.errors import UsageError, boundary
 from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.plugins import Corpus
@@ -34,8 +34,17 @@ DROPS = 40
 
 
 def preview(loaded: Loaded, out: Path, *, number: int = 20, key: str | None = None) -> Path:
-    """Build `number` samples, those whose record key holds `key` where given; the page's path."""
+    """Build `number` samples, those whose record key holds `key` where given; the page's path.
+
+    Raises:
+        UsageError: no record's key holds `key`, nor that of anything that was dropped.
+    """
     items = list(_shown(loaded, number, key))
+    if key is not None and not items:
+        raise UsageError(
+            f"no record's key holds {key!r}: keys begin with the corpus' name, as in "
+            f"{next(iter(loaded.corpora))}/..."
+        )
     kept = [item for item in items if item.reason is None]
     facts = {
         "recipe": loaded.recipe.name,
@@ -48,10 +57,9 @@ def preview(loaded: Loaded, out: Path, *, number: int = 20, key: str | None = No
 
 def _shown(loaded: Loaded, number: int, key: str | None) -> Iterator[Shown]:
     samples, drops = build_few(loaded, number, key)
-    roots = {name: corpus.root for name, corpus in loaded.corpora.items()}
     codec = Codec(quality=loaded.recipe.release.codec.quality)
     for sample in samples:
-        yield show_sample(sample, roots, loaded.notation, codec, loaded.recipe.seed)
+        yield show_sample(sample, loaded.roots, loaded.notation, codec, loaded.recipe.seed)
     for drop in drops[:DROPS]:
         yield show_drop(drop)
 
@@ -77,9 +85,8 @@ def build_few(
     index = index.view(mask)
     # Every record may serve every split here: a preview is looked at, not published.
     chooser = Chooser(recipe, loaded.builders, index, np.zeros(len(index), np.int8))
-    roots = {name: corpus.root for name, corpus in loaded.corpora.items()}
     maker = Maker(seed=recipe.seed, builders=loaded.builders, filters=loaded.filters,
-                  measurer=Measurer(roots, loaded.measures))  # fmt: skip
+                  measurer=Measurer(loaded.roots, loaded.measures))  # fmt: skip
     made: dict[str, Sample] = {}
     for i, task in enumerate(recipe.tasks):
         left = len(recipe.tasks) - i
@@ -109,7 +116,7 @@ def _read(loaded: Loaded, key: str | None) -> tuple[list[tuple[str, Record]], li
         for part in _parts(corpus, loaded.recipe.seed, key):
             for found in read_part(corpus, part):
                 if isinstance(found, Drop):
-                    drops.append(found)
+                    drops += [found] if key is None or key in found.key else []
                 elif key is None or key in found.key:
                     records.append((name, found))
     return records, drops

@@ -139,6 +139,11 @@ class Loaded(Flow, frozen=True, kw_only=True):
     notation: Notation
 
     @property
+    def roots(self) -> dict[str, Root]:
+        """Where each corpus lies."""
+        return {name: corpus.root for name, corpus in self.corpora.items()}
+
+    @property
     def record_measures(self) -> dict[str, Measure]:
         """The measures that are asked of every record, before choosing."""
         return {name: found for name, found in self.measures.items() if found.keyed == "record"}
