@@ -105,7 +105,7 @@ class Root:
             with self._reading(path):
                 if not self.remote:
                     self._confined(_real(name), path)
-                    return sorted(os.listdir(name))  # noqa: PTH208
+                    return _utf8(path or name, sorted(os.listdir(name)))  # noqa: PTH208
                 found = self._fs.ls(name, detail=False)
         except MissingFile:
             return []
@@ -190,6 +190,19 @@ def filesystem(url: str, *, fresh: bool = False) -> Any:
         raise EnvironmentFailure(
             f"cannot open {url}: {error}; for s3:// install mgdata[s3]"
         ) from error
+
+
+def _utf8(folder: str, names: list[str]) -> list[str]:
+    """The names, if keys and uris can be made of them."""
+    for name in names:
+        if not name.isascii():
+            try:
+                name.encode()
+            except UnicodeEncodeError:
+                raise StorageError(
+                    f"{folder} holds a name that is not UTF-8: {os.fsencode(name)!r}: rename it"
+                ) from None
+    return names
 
 
 class Store(Root):

@@ -69,6 +69,14 @@ def test_a_root_without_the_layout_says_what_was_looked_for(damage: str, two_cli
     assert "get the data from http" in said
 
 
+def test_a_name_that_is_not_utf8_is_told_as_it_is_written(two_clips: Path) -> None:
+    (two_clips / "got10k" / "train" / "list.txt").unlink()
+    Path(os.fsdecode(bytes(two_clips / "got10k" / "train") + b"/GOT-10k_\xff")).mkdir()
+    code, said = run(two_clips)
+    assert code == 3
+    assert "train holds a name that is not UTF-8: b'GOT-10k_\\xff': rename it" in said
+
+
 def test_the_folder_of_another_recipes_run_is_left_alone(two_clips: Path) -> None:
     assert run(two_clips)[0] == 0
     before = {f: f.stat().st_mtime_ns for f in (two_clips / "run").rglob("*") if f.is_file()}
