@@ -74,11 +74,17 @@ class Rejected(MgdataError):
         self.value = value
 
     def __reduce__(self) -> tuple[type[Rejected], tuple[str, str | None]]:
-        return Rejected, (self.reason, self.value)
+        """Pickled by its parts: an exception's own way would lose the value."""
+        return type(self), (self.reason, self.value)
 
 
 class PluginError(MgdataError):
-    """A plug-in broke its contract; the message names it and the item it was given."""
+    """A plug-in broke its contract; the message names it and the item it was given.
+
+    Whoever named the plug-in in a recipe can name another or mend it: their exit code is 2.
+    """
+
+    exit_code = 2
 
 
 @contextmanager

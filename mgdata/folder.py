@@ -11,8 +11,9 @@ import msgspec
 from mgdata.data import Flow
 from mgdata.engine.stage import Tell
 from mgdata.errors import EnvironmentFailure, StorageError, UsageError
+from mgdata.identity import digest
 from mgdata.recipe import Loaded, Recipe
-from mgdata.resources import package_digest
+from mgdata.resources import versions
 from mgdata.storage import Store
 
 
@@ -28,7 +29,7 @@ class RunFile(Flow, frozen=True, kw_only=True):
     roots: dict[str, str]
     """Where the corpora lay."""
     source: str
-    """Digest of mgdata's source."""
+    """Digest of mgdata's source and of the libraries that shape data."""
     version: int = 1
     """Of this file's format."""
     finished: dict[str, int] | None = None
@@ -59,13 +60,18 @@ def finished(store: Store, loaded: Loaded) -> RunFile | None:
     found = read_run_file(store)
     if found is None or found.finished is None or found.recipe_sha256 != loaded.sha256:
         return None
-    if found.source != package_digest():
+    if found.source != made_with():
         return None
     try:
         whole = all(store.size(path) == size for path, size in found.finished.items())
     except StorageError:
         return None
     return found if whole else None
+
+
+def made_with() -> str:
+    """Digest of what, beside the recipe, decides a release's bytes."""
+    return digest(*(f"{name}={version}" for name, version in sorted(versions().items())))
 
 
 def read_run_file(store: Store) -> RunFile | None:

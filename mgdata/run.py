@@ -21,7 +21,14 @@ from mgdata.engine.stage import Engine, Stage, Tell
 from mgdata.errors import EnvironmentFailure, UsageError, boundary
 from mgdata.fingerprint import shape as shape_of
 from mgdata.fingerprint import shard
-from mgdata.folder import Events, RunFile, finished, refuse_other, write_run_file
+from mgdata.folder import (
+    Events,
+    RunFile,
+    finished,
+    made_with,
+    refuse_other,
+    write_run_file,
+)
 from mgdata.identity import digest
 from mgdata.index import Index
 from mgdata.manifest import Entry, Lock, Manifest, Shard
@@ -31,7 +38,6 @@ from mgdata.recipe import Loaded
 from mgdata.release.card import write_card
 from mgdata.release.funnel import Step, funnel
 from mgdata.release.layout import plan_files
-from mgdata.resources import package_digest
 from mgdata.stages.build import Build
 from mgdata.stages.choose import Chooser, allowed, assign_splits, read_index
 from mgdata.stages.finish import Finish
@@ -89,8 +95,6 @@ class Run:
 
     def until(self, last: Until) -> Outcome:
         """Run the recipe up to and including a stage."""
-        if finished(self.store, self.loaded) is None:
-            self._note(finished=None)
         records = self.ingest()
         short: tuple[str, ...] = ()
         files: tuple[str, ...] = ()
@@ -132,6 +136,9 @@ class Run:
                 )  # fmt: skip
         if not shards:
             raise EnvironmentFailure("the corpora have no part to read: are the roots right?")
+        # Only now is the folder this recipe's: a wrong root has left nothing in it.
+        if finished(self.store, self.loaded) is None:
+            self._note(finished=None)
         stage = Ingest(out=self.store.url, corpora=self.loaded.corpora, licenses=licenses)
         entries = self._do(stage, shards)
         self._check_limit("ingest", entries)
@@ -346,7 +353,7 @@ class Run:
                 recipe=self.loaded.recipe,
                 recipe_sha256=self.loaded.sha256,
                 roots=roots,
-                source=package_digest(),
+                source=made_with(),
                 finished=finished,
                 short=short,
             ),

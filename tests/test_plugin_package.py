@@ -311,12 +311,12 @@ def test_what_a_task_does_wrong_with_one_clip_is_a_drop_until_the_limit(
 BROKEN = [
     ("nowhere.py:LastSeen", None, 2, "tasks.last: there is no file"),
     ("task.py:LastSean", "class LastSeen: ...", 2, "tasks.last: ./task.py has no class LastSean (did you mean LastSeen?)"),
-    ("task.py:LastSeen", "class LastSeen: ...", 3, "is not a Builder"),
-    ("task.py:LastSeen", "def broken(:\n", 3, "SyntaxError: invalid syntax (task.py, line 1)"),
-    ("task.py:LastSeen", "import nothing_of_that_name", 3, "ModuleNotFoundError: No module named 'nothing_of_that_name' (task.py:1)"),
-    ("task.py:LastSeen", TASK.replace("FAULT", "pass").replace("    def build", "    def groups(self, index, rng):\n        yield from zip(range(len(index.table)))\n\n    def build"), 3, "which is not in the index it was given: rows are numbered by index.rows"),
-    ("task.py:LastSeen", TASK.replace("FAULT", "pass").replace("    def build", "    def groups(self, index, rng):\n        yield ()\n\n    def build"), 3, "builder last failed on its groups: ValueError: yielded an empty group"),
-    ("task.py:LastSeen", TASK.replace("FAULT", "pass").replace("    def build", "    def groups(self, index, rng):\n        return index.nothing\n\n    def build"), 3, "builder last failed on its groups: AttributeError: 'Index' object has no attribute 'nothing' (task.py:"),
+    ("task.py:LastSeen", "class LastSeen: ...", 2, "is not a Builder"),
+    ("task.py:LastSeen", "def broken(:\n", 2, "SyntaxError: invalid syntax (task.py, line 1)"),
+    ("task.py:LastSeen", "import nothing_of_that_name", 2, "ModuleNotFoundError: No module named 'nothing_of_that_name' (task.py:1)"),
+    ("task.py:LastSeen", TASK.replace("FAULT", "pass").replace("    def build", "    def groups(self, index, rng):\n        yield from zip(range(len(index.table)))\n\n    def build"), 2, "which is not in the index it was given: rows are numbered by index.rows"),
+    ("task.py:LastSeen", TASK.replace("FAULT", "pass").replace("    def build", "    def groups(self, index, rng):\n        yield ()\n\n    def build"), 2, "builder last failed on its groups: ValueError: yielded an empty group"),
+    ("task.py:LastSeen", TASK.replace("FAULT", "pass").replace("    def build", "    def groups(self, index, rng):\n        return index.nothing\n\n    def build"), 2, "builder last failed on its groups: AttributeError: 'Index' object has no attribute 'nothing' (task.py:"),
 ]  # fmt: skip
 
 

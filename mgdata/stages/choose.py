@@ -72,6 +72,13 @@ def allowed(index: Index, filters: Mapping[str, Filter]) -> tuple[Mask, list[Dro
     """Which records may be chosen from, and a drop for each that may not."""
     mask: Mask = np.ones(len(index), np.bool_)
     drops: list[Drop] = []
+    keys = pc.dictionary_encode(index.text("key").combine_chunks()).indices.to_numpy()
+    _, first = np.unique(keys, return_index=True)
+    if len(first) < len(keys):
+        mask[:] = False
+        mask[first] = True
+        for row in index.rows[~mask]:
+            drops.append(Drop(key=index.key(int(row)), stage="choose", reason="repeated key"))
     if "fit" in index.table.column_names:
         mask &= index.numbers("fit").astype(np.bool_)
     for name, filter_ in filters.items():

@@ -262,3 +262,9 @@ def test_a_task_draws_from_its_corpora_alone() -> None:
     chosen = Chooser(recipe, {"t": Alone()}, found, np.zeros(20, np.int8))
     rows = {row for p in chosen.round(0, {}) for (row,) in p["rows"]}
     assert rows == set(range(10, 20))
+
+
+def test_a_key_that_comes_twice_is_kept_once_and_named() -> None:
+    mask, drops = allowed(index(["u", "v", "u"], key=["c/1", "c/2", "c/1"]), {})
+    assert mask.tolist() == [True, True, False]
+    assert [(drop.key, drop.reason) for drop in drops] == [("c/1", "repeated key")]
