@@ -31,8 +31,7 @@ class Line:
             if self._session is None or not self._session.give(shard, future):
                 if self._session:  # two models at once would not fit on one GPU
                     self._session.thread.join()
-                self._session = _Session(self._stage)
-                self._session.give(shard, future)
+                self._session = _Session(self._stage, shard, future)
             self._puts += 1
             self._changed.notify_all()
         return future.result()
@@ -50,14 +49,15 @@ class Line:
 
 
 class _Session:
-    """One life of a worker."""
+    """One life of a worker. It has its first shard before it starts, and so whom to fail to."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, shard: Shard, future: Future[Entry]) -> None:
         self._stage = stage
         self._queue: SimpleQueue[Shard | None] = SimpleQueue()
         self._waiting: dict[str, Future[Entry]] = {}
         self._open = True
         self._lock = threading.Lock()
+        self.give(shard, future)
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
 

@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -75,7 +75,7 @@ class RayEngine:
         begin = time.monotonic()
         if not ray.is_initialized():
             if self._address:
-                _knock(self._address)
+                knock(self._address)
             self._own = True
             try:
                 ray.init(**self._options())
@@ -103,7 +103,7 @@ class RayEngine:
         }
 
 
-def _knock(address: str) -> None:
+def knock(address: str) -> None:
     """Raise where nobody listens at HOST:PORT: Ray itself would try for seven minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
@@ -195,12 +195,11 @@ class _Round:
         self._tell("shard started", {"stage": self._name, "shard": shard.name, "node": node})
 
     def _drain(self) -> None:
-        """Once all shards are handed out, tell the workers that no more will follow."""
-        if self._queue:
-            return
-        for actor in self._pool.actors:
-            given = self._given.get(actor, 0)
-            if given != self._drained.get(actor, 0):
+        """Tell the workers that could hold more, and get none, to wait for none."""
+        held = Counter(actor for actor, _ in self._flying.values())
+        for actor, load in held.items():
+            given = self._given[actor]
+            if load < OPEN and given != self._drained.get(actor):
                 actor.drain.remote(*self._work, given)
                 self._drained[actor] = given
 
