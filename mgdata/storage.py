@@ -334,7 +334,7 @@ def unreachable(error: Exception, url: str) -> EnvironmentFailure:
 
 def disk_failure(error: OSError, url: str) -> EnvironmentFailure:
     """What to tell a user whose disk refused a write to `url`."""
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EnvironmentFailure(
             f"the disk of {url} is full: free some space and run the same command again; "
             "finished shards are kept"
