@@ -5,6 +5,7 @@ Turns events into pictures or lines; decides nothing.
 
 from __future__ import annotations
 
+import atexit
 import sys
 from typing import Any
 
@@ -38,6 +39,8 @@ class _Bars:
         self._progress: Any = None
         self._task: Any = None
         self._rows = 0
+        # A run that fails or is stopped ends no stage; the terminal must get its cursor back.
+        atexit.register(self._end)
 
     def __call__(self, name: str, facts: dict[str, Any]) -> None:
         if name == "stage started":
@@ -45,16 +48,20 @@ class _Bars:
         elif name == "shard done" and self._progress:
             self._rows += facts["rows"]
             self._progress.update(self._task, advance=1, rows=f"{self._rows:,} rows")
-        elif name == "stage done" and self._progress:
-            self._progress.stop()
-            self._progress = None
+        elif name == "stage done":
+            self._end()
         elif name in ("worker lost", "shards re-queued", "engine started", "estimate"):
             self._aside(name, facts)
 
     def _begin(self, facts: dict[str, Any]) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         self._progress = Progress(
             TextColumn("{task.description:<8}"),
@@ -71,9 +78,14 @@ class _Bars:
         )
         self._progress.start()
 
+    def _end(self) -> None:
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
     def _aside(self, name: str, facts: dict[str, Any]) -> None:
         text = f"{name}: " + " ".join(f"{k}={_short(v)}" for k, v in facts.items())
         if self._progress:
-            self._progress.console.print(text)
+            self._progress.console.print(text, markup=False, highlight=False)
         else:
             print(text, file=sys.stderr)

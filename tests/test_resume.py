@@ -215,15 +215,3 @@ def test_a_folder_of_another_recipe_or_of_none_is_refused(
     assert refused.returncode == 2
     assert "is not a run folder (it holds thesis.tex)" in refused.stderr
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
-
-
-def test_progress_is_one_line_a_shard_where_standard_error_is_no_terminal(
-    finished: tuple[Path, Path], roots: dict[str, str], tmp_path: Path
-) -> None:
-    recipe, out = finished
-    result = small_runs.done(recipe, roots, tmp_path / "run", "--engine", "serial")
-    shards = sum(1 for _ in out.glob("manifest/[ibr]*/*.json"))
-    lines = result.stderr.splitlines()
-    assert sum(line.startswith("shard done: ") for line in lines) == shards
-    assert "\x1b" not in result.stderr and "\r" not in result.stderr
-    assert not [line for line in lines if "Warning" in line]
