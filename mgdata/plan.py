@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 from mgdata.data import Flow, Image, Sample
 from mgdata.edits import Codec, render
@@ -24,7 +26,7 @@ from mgdata.storage import Store
 from mgdata.tables import RecordTables
 
 DRAFTED = 24
-"""Groups drafted a task and split."""
+"""Groups, or samples where a group gives many, drafted a task and split."""
 TIMED = 6
 """Images measured to tell the time."""
 
@@ -77,11 +79,10 @@ def plan(loaded: Loaded, store: Store, index: Index, records: Sequence[Entry]) -
     for (task, split), n in chooser.wanted.items():
         mine = [p for p in payloads if (p["task"], p["split"]) == (task, split)]
         groups = sum(len(p["rows"]) for p in mine)
-        drafts = list(_drafts(loaded, tables, mine[:1], task, split))
+        drafts, drafted = _draft(loaded, tables, mine[0], task, split) if mine else ([], 0)
         # A drawn mark or a crop makes another picture of the same file.
         images = {(i.uri, i.edits): i for sample in drafts for i in sample.images}
         shown.update((image.uri, image) for image in images.values())
-        drafted = min(groups, DRAFTED)
         scale = min(groups * len(drafts) / drafted, n) / len(drafts) if drafts else 0.0
         distinct = round(len(images) * scale)
         mean = _mean_bytes(loaded, list(images.values()))
@@ -136,23 +137,23 @@ def lines(found: Plan) -> list[str]:
     return shown
 
 
-def _drafts(
-    loaded: Loaded, tables: RecordTables, payloads: Sequence[dict[str, list[list[int]]]],
-    task: str, split: str,
-) -> Iterator[Sample]:  # fmt: skip
-    """Samples of the first groups of a task, unmeasured and unfiltered."""
-    for payload in payloads:
-        pairs = zip(payload["rows"], payload["occurrences"], strict=True)
-        for rows, occurrence in list(pairs)[:DRAFTED]:
-            records = [tables.record(row) for row in rows]
-            keys = [record.key for record in records]
-            rng = Stream("build", str(loaded.recipe.seed), task, split, *keys, str(occurrence))
-            try:
-                with boundary(f"builder {task}", keys[0]):
-                    built = list(loaded.builders[task].build(records, rng))
-            except UNFIT:  # what it becomes is for build to say
-                continue
-            yield from (item for item in built if isinstance(item, Sample))
+def _draft(
+    loaded: Loaded, tables: RecordTables, payload: dict[str, Any], task: str, split: str
+) -> tuple[list[Sample], int]:
+    """Samples of the first groups of a task, unmeasured and unfiltered, and of how many groups."""
+    drafts: list[Sample] = []
+    drafted = 0
+    for rows, occurrence in zip(payload["rows"], payload["occurrences"], strict=True):
+        if drafted == DRAFTED or len(drafts) >= DRAFTED:
+            break
+        drafted += 1
+        records = [tables.record(row) for row in rows]
+        keys = [record.key for record in records]
+        rng = Stream("build", str(loaded.recipe.seed), task, split, *keys, str(occurrence))
+        with suppress(*UNFIT), boundary(f"builder {task}", keys[0]):  # build says what it becomes
+            built = loaded.builders[task].build(records, rng)
+            drafts += [item for item in built if isinstance(item, Sample)]
+    return drafts, drafted
 
 
 def _mean_bytes(loaded: Loaded, images: Sequence[Image]) -> float:

@@ -167,7 +167,7 @@ def read(path: str | Path) -> Recipe:
     """
     file = _located(str(path))
     document = read_yaml(file)
-    wrong = faults(document, schema_of(Recipe, "recipe"))
+    wrong = faults(document, schema_of(Recipe, "recipe", described=False))
     if wrong:
         raise UsageError("\n".join(f"{file}: {line}" for line in wrong))
     try:

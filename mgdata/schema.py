@@ -34,10 +34,14 @@ _LIMITS = {
 }
 
 
-def schema_of(kind: type[msgspec.Struct], title: str) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a struct, its fields described."""
+def schema_of(kind: type[msgspec.Struct], title: str, *, described: bool = True) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a struct.
+
+    `described`: with the sentence under each field, which takes a look at the source and so a
+    tenth of a second; a check against the schema does without.
+    """
     (reference,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
-    for found in _structs(kind):
+    for found in _structs(kind) if described else ():
         if definition := components.get(found.__name__):
             for name, text in _sentences(found).items():
                 if name in definition["properties"]:

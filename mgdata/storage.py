@@ -95,6 +95,23 @@ class Root:
                 return b""
             return self._fs.cat_file(name, start=0, end=size)
 
+    def readinto(self, path: str, memory: memoryview) -> int:
+        """Fill `memory` from the file at `path`: how many bytes came, at most as many as fit.
+
+        Raises as `read` does.
+        """
+        name = self._inside(path)
+        with self._reading(path):
+            if self.remote:
+                data = self._fs.cat_file(name, start=0, end=len(memory))
+                memory[: len(data)] = data
+                return len(data)
+            filled = 0
+            with os.fdopen(self._open_local(name, path), "rb", buffering=0) as file:
+                while filled < len(memory) and (more := file.readinto(memory[filled:])):
+                    filled += more
+            return filled
+
     def list(self, path: str = "") -> list[str]:
         """Names in the folder at `path`, sorted; empty where there is no such folder.
 
@@ -156,6 +173,11 @@ class Root:
             raise OutsideRoot(path, " through a link")
 
     def _read_local(self, name: str, path: str, size: int = -1) -> bytes:
+        with os.fdopen(self._open_local(name, path), "rb", buffering=0) as file:
+            return file.read(size) if size >= 0 else file.readall()
+
+    def _open_local(self, name: str, path: str) -> int:
+        """A descriptor of a file that lies inside the root, links and all."""
         folder, file = os.path.split(name)
         real = _real(folder)
         self._confined(real, path)
@@ -163,17 +185,13 @@ class Root:
         # for free, where resolving every file would cost as much as reading a small one.
         name = f"{real}{os.sep}{file}"
         try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW)
+            return os.open(name, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
             name = os.path.realpath(name)
             self._confined(name, path)
-            descriptor = os.open(name, os.O_RDONLY)
-        with os.fdopen(descriptor, "rb", buffering=0) as file_:
-            if size >= 0:
-                return file_.read(size)
-            return file_.readall()
+            return os.open(name, os.O_RDONLY)
 
 
 def filesystem(url: str, *, fresh: bool = False) -> Any:

@@ -58,6 +58,9 @@ LEDGER = pa.schema(
     [(name, pa.string()) for name in ("key", "stage", "reason", "value")], metadata=_META
 )
 
+_REPEATED: Any = ["uri", "key", "license"]
+"""Columns whose values come again; pyarrow's own hints know only True and False."""
+
 _encode = msgspec.json.Encoder().encode
 _record = msgspec.json.Decoder(Record).decode
 _sample = msgspec.json.Decoder(Sample).decode
@@ -174,7 +177,7 @@ class SampleRows:
     def write(self, path: Path) -> None:
         """Write them as one Parquet file."""
         table = pa.table(self._columns, schema=SAMPLES)
-        pq.write_table(table, path, compression="zstd", use_dictionary=["uri", "key", "license"])
+        pq.write_table(table, path, compression="zstd", use_dictionary=_REPEATED)
 
 
 def read_samples(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -283,16 +283,24 @@ class Pictures:
         number = self._numbers[name]
         return self._ends[number + 1] - self._ends[number]
 
-    def add(self, name: str, data: bytes) -> None:
-        """Append an image; one of that name must not be there yet."""
-        start, end = self._ends[-1], self._ends[-1] + len(data)
+    def room(self, size: int) -> memoryview:
+        """Memory for `size` bytes after the last image: read into it, then `take` it."""
+        start, end = self._ends[-1], self._ends[-1] + size
         if end > len(self._memory):
             larger = np.empty(2 * end, np.uint8)
             larger[:start] = self._memory[:start]
             self._memory = larger
-        self._memory[start:end] = np.frombuffer(data, np.uint8)
+        return memoryview(self._memory)[start:end]
+
+    def take(self, name: str, size: int) -> None:
+        """Make the first `size` bytes of the room an image; none of that name may be there."""
         self._numbers[name] = len(self._ends) - 1
-        self._ends.append(end)
+        self._ends.append(self._ends[-1] + size)
+
+    def add(self, name: str, data: bytes) -> None:
+        """Append an image whose bytes lie elsewhere."""
+        self.room(len(data))[:] = data
+        self.take(name, len(data))
 
     def keep(self, names: Iterable[str]) -> None:
         """Forget all but `names`, which are numbered anew in this order."""

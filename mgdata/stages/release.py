@@ -121,23 +121,34 @@ class Pending:
         """The stable name and SHA-256 of an image, its bytes read or rendered once."""
         key = (image.uri, image.edits)
         if key not in self._names:
-            corpus, _, path = image.uri.partition(":")
-            data = self._stage.roots[corpus].read(path)
-            if len(data) != image.bytes:
-                raise EnvironmentFailure(
-                    f"{image.uri} changed since it was measured ({image.bytes} bytes then, "
-                    f"{len(data)} now): use a fresh --out"
-                )
-            sha256, ending = str(image.sha256), _ENDINGS.get(image.format, ".jpg")
-            if image.edits:
-                data = render(data, image, self._stage.codec)
-                sha256, ending = hashlib.sha256(data).hexdigest(), ".jpg"
-                self._counts["images re-encoded"] += 1
-            name = sha256[:16] + ending
-            if name not in self._pictures:
-                self._pictures.add(name, data)
-            self._names[key] = (name, sha256)
+            self._names[key] = self._rendered(image) if image.edits else self._untouched(image)
         return self._names[key]
+
+    def _untouched(self, image: Image) -> tuple[str, str]:
+        """An image whose bytes go from its corpus into the row group as they are."""
+        sha256, size = str(image.sha256), image.bytes or 0
+        name = sha256[:16] + _ENDINGS.get(image.format, ".jpg")
+        if name not in self._pictures:
+            # One byte more than it had, so that a file that has grown is noticed too.
+            found = self._root(image).readinto(_path(image), self._pictures.room(size + 1))
+            _refuse_changed(image, found)
+            self._pictures.take(name, size)
+        return name, sha256
+
+    def _rendered(self, image: Image) -> tuple[str, str]:
+        """An image that has to be decoded, edited and encoded anew."""
+        data = self._root(image).read(_path(image))
+        _refuse_changed(image, len(data))
+        data = render(data, image, self._stage.codec)
+        self._counts["images re-encoded"] += 1
+        sha256 = hashlib.sha256(data).hexdigest()
+        name = sha256[:16] + ".jpg"
+        if name not in self._pictures:
+            self._pictures.add(name, data)
+        return name, sha256
+
+    def _root(self, image: Image) -> Root:
+        return self._stage.roots[image.uri.partition(":")[0]]
 
     def _row(self, sample: Sample, named: list[tuple[str, str]], order: int) -> dict[str, Any]:
         notation = self._stage.notation
@@ -166,6 +177,19 @@ class Pending:
             "license": sample.license,
             "order": order,
         }
+
+
+def _path(image: Image) -> str:
+    return image.uri.partition(":")[2]
+
+
+def _refuse_changed(image: Image, size: int) -> None:
+    if size != image.bytes:
+        now = f"{size} bytes" if size <= (image.bytes or 0) else "longer"
+        raise EnvironmentFailure(
+            f"{image.uri} changed since it was measured ({image.bytes} bytes then, {now} now): "
+            "use a fresh --out"
+        )
 
 
 def _turn(turn: Turn) -> dict[str, Any]:

@@ -34,15 +34,15 @@ class Bench:
 
     @cached_property
     def large(self) -> Source:
-        """The corpus of most lines: 5,120 images of 200 KB."""
+        """The corpus of most lines: 10,240 images of 200 KB."""
         return (
-            source(self.folder, 10, 20_000, (320, 240)) if self.quick else source(self.folder, 80)
+            source(self.folder, 10, 20_000, (320, 240)) if self.quick else source(self.folder, 160)
         )
 
     @cached_property
     def small(self) -> Source:
         """A tenth of it."""
-        return source(self.folder, 5, 20_000, (320, 240)) if self.quick else source(self.folder, 8)
+        return source(self.folder, 5, 20_000, (320, 240)) if self.quick else source(self.folder, 16)
 
     @cached_property
     def recipe(self) -> Path:
