@@ -48,8 +48,8 @@ _NUMBER = re.compile(
 def read_clip(corpus: Corpus, part: str, read: Callable[[str], Record]) -> Iterator[Record | Drop]:
     """The one record that `read(part)` makes, or the drop that says why there is none.
 
-    A file that is there but cannot be read (permissions, a lost connection) stays a
-    `StorageError`: it says nothing about the corpus, and whoever reads it decides.
+    A file that is there but cannot be read (permissions) stays a `StorageError`: it says nothing
+    about the corpus, and whoever reads it decides. A store that does not answer ends the run.
     """
     try:
         _stay_inside(part)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,8 @@ OPEN = 2
 """Shards a worker holds at once."""
 LOSSES = 3
 """How often a shard may lose its worker before it is blamed."""
+LONGEST_TEMP = 40
+"""Ray's sockets lie 65 characters below the temporary folder, and may have 107 in all."""
 KNOCK_SECONDS = 10.0
 """How long a cluster may take to answer."""
 STORE_BYTES = 256 * 1024 * 1024
@@ -77,9 +80,11 @@ class RayEngine:
             if self._address:
                 knock(self._address)
             self._own = True
+            if len(tempfile.gettempdir()) > LONGEST_TEMP:
+                os.environ.setdefault("RAY_TMPDIR", "/tmp")
             try:
                 ray.init(**self._options())
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 raise EnvironmentFailure(
                     f"Ray did not start{f' at {self._address}' if self._address else ''}: {error}; "
                     "check the address, or use --engine serial"
