@@ -290,7 +290,7 @@ class Pictures:
             larger = np.empty(2 * end, np.uint8)
             larger[:start] = self._memory[:start]
             self._memory = larger
-        return memoryview(self._memory)[start:end]
+        return self._memory.data[start:end]
 
     def take(self, name: str, size: int) -> None:
         """Make the first `size` bytes of the room an image; none of that name may be there."""
