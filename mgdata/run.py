@@ -6,7 +6,6 @@ the folder's books; what happens to a shard is the stages' business.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -79,7 +78,6 @@ class Run:
         self._make_engine = engine
         self._engine: Engine | None = None
         self._books: dict[str, list[Entry]] = {}
-        self._beat = time.monotonic()
         self.worked = False
 
     def __enter__(self) -> Run:
@@ -305,9 +303,6 @@ class Run:
                 done[entry.name] = entry
                 facts = {"stage": stage.name, "shard": entry.name, "rows": entry.rows}
                 self._events.tell("shard done", {**facts, "seconds": entry.seconds})
-                if self.store.remote and time.monotonic() - self._beat > 30:
-                    self._lock.beat()
-                    self._beat = time.monotonic()
         self._events.tell("stage done", {"stage": stage.name})
         entries = [done[shard.name] for shard in shards]
         self._books.setdefault(stage.name, []).extend(entries)
