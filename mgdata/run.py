@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
 from mgdata.data import Drop, Flow
 from mgdata.edits import Codec
@@ -46,6 +48,10 @@ from mgdata.stages.release import Release
 from mgdata.stages.settle import Settled, gather, settle
 from mgdata.storage import Store
 
+# Its functions are made at import, unseen by type checkers.
+pc: Any = pyarrow.compute
+
+Numbers = np.ndarray[Any, Any]
 Until = Literal["ingest", "measure", "build", "release"]
 EVIDENCE = 1_000
 """Groups before a run is given up between two rounds; fewer may be bad luck."""
@@ -215,9 +221,8 @@ class Run:
         recipe = self.loaded.recipe
         names = {n: task.config or n for n, task in recipe.tasks.items()}
         table = settled.table.filter(pa.array(settled.kept))
-        table = table.append_column(
-            "config", pa.array([names[task] for task in table["task"].to_pylist()], pa.string())
-        )
+        found = pc.index_in(table["task"], pa.array(list(names)))
+        table = table.append_column("config", pa.array(list(names.values())).take(found))
         configs = list(dict.fromkeys(names.values()))
         plans = list(
             plan_files(table, configs, list(recipe.splits), recipe.seed,
@@ -225,14 +230,15 @@ class Run:
         )  # fmt: skip
         shape = shape_of("mgdata.stages.release", (self.loaded.notation,))
         settings = msgspec.json.encode(recipe.release).decode()
-        source, row = table["source"].to_pylist(), table["source_row"].to_pylist()
+        source, row = table["source"].to_numpy(), table["source_row"].to_numpy()
+        paths = [entry.data().path for entry in self._books["build"]]
         shards = [
             shard(
                 "release",
                 f"{plan.config}-{plan.split}-{i:05d}",
                 {
                     "path": plan.path,
-                    "picks": _picks(plan.rows, source, row),
+                    "picks": _picks(plan.rows, paths, source, row),
                     "order": list(plan.order),
                 },
                 shape,
@@ -367,17 +373,18 @@ def _labelled(entry: Entry, payload: dict[str, Any]) -> Entry:
 
 
 def _nothing() -> Settled:
-    import numpy as np
-
     columns = {"task": pa.array([], pa.string()), "split": pa.array([], pa.string())}
     return Settled(pa.table(columns), np.zeros(0, np.bool_), [], 0)
 
 
-def _picks(rows: Sequence[int], source: list[str], row: list[int]) -> list[tuple[str, list[int]]]:
+def _picks(
+    rows: Sequence[int], paths: Sequence[str], source: Numbers, row: Numbers
+) -> list[tuple[str, list[int]]]:
     """Rows of the sample table as runs of (file, rows in it), in order."""
     picks: list[tuple[str, list[int]]] = []
     for number in rows:
-        if not picks or picks[-1][0] != source[number]:
-            picks.append((source[number], []))
-        picks[-1][1].append(row[number])
+        path = paths[int(source[number])]
+        if not picks or picks[-1][0] != path:
+            picks.append((path, []))
+        picks[-1][1].append(int(row[number]))
     return picks

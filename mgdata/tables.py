@@ -47,7 +47,7 @@ SAMPLES = pa.schema(
         ("key", pa.string()),
         ("occurrence", pa.int32()),
         ("images", pa.list_(pa.string())),
-        ("sha256", pa.list_(pa.string())),
+        ("pictures", pa.list_(pa.int64())),
         ("bytes", pa.list_(pa.int64())),
         ("license", pa.string()),
         ("sample", pa.binary()),
@@ -166,7 +166,7 @@ class SampleRows:
             sample.records[0],
             occurrence,
             [image.uri for image in images],
-            [image.sha256 for image in images],
+            [_picture(image.sha256) for image in images],
             [image.bytes for image in images],
             sample.license,
             _encode(sample),
@@ -178,6 +178,11 @@ class SampleRows:
         """Write them as one Parquet file."""
         table = pa.table(self._columns, schema=SAMPLES)
         pq.write_table(table, path, compression="zstd", use_dictionary=_REPEATED)
+
+
+def _picture(sha256: str | None) -> int:
+    """The first 63 bits of a digest: tells millions of pictures apart in an eighth of its room."""
+    return int((sha256 or "0")[:16], 16) >> 1
 
 
 def read_samples(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

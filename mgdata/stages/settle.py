@@ -23,7 +23,7 @@ pc: Any = pyarrow.compute
 
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
-COLUMNS = ("id", "group", "row", "uri", "key", "sha256", "bytes", "license")
+COLUMNS = ("id", "group", "row", "uri", "pictures", "bytes")
 """What the driver reads of a sample table."""
 
 
@@ -82,7 +82,7 @@ def _leaking(table: pa.Table, splits: Sequence[str]) -> Mask:
 
     The later splits of a recipe are the smaller ones that models are judged on: they stay whole.
     """
-    lists = table["sha256"].combine_chunks()
+    lists = table["pictures"].combine_chunks()
     codes = pc.dictionary_encode(lists.flatten()).indices.to_numpy()
     split = pc.index_in(table["split"], pa.array(list(splits))).to_numpy()
     owner = pc.list_parent_indices(lists).to_numpy()
@@ -106,14 +106,17 @@ def _within(table: pa.Table, order: np.ndarray[Any, Any], kept: Mask,
 
 
 def gather(store: Store, entries: Sequence[Entry]) -> pa.Table:
-    """The planning columns of all sample tables, each row with its task, split and place."""
+    """The planning columns of all sample tables, each row with its task, split and place.
+
+    `source` is the number of its entry, `source_row` the row in that entry's table.
+    """
     tables: list[pa.Table] = []
-    for entry in entries:
+    for source, entry in enumerate(entries):
         table = read_samples(store.local(entry.data().path), COLUMNS)
         labels = {k.partition("=")[0]: k.partition("=")[2] for k in entry.counts if "=" in k}
         n = table.num_rows
         for name in ("task", "split"):
             table = table.append_column(name, pa.array([labels[name]] * n, pa.string()))
-        table = table.append_column("source", pa.array([entry.data().path] * n, pa.string()))
-        tables.append(table.append_column("source_row", pa.array(range(n), pa.int64())))
+        table = table.append_column("source", pa.array(np.full(n, source, np.int32)))
+        tables.append(table.append_column("source_row", pa.array(np.arange(n, dtype=np.int32))))
     return pa.concat_tables(tables)

@@ -19,7 +19,7 @@ def table(*rows: tuple[str, int, str, str]) -> pa.Table:
             "id": pa.array([row[0] for row in rows], pa.string()),
             "group": pa.array([row[1] for row in rows], pa.int64()),
             "split": pa.array([row[2] for row in rows], pa.string()),
-            "sha256": pa.array([list(row[3]) for row in rows], pa.list_(pa.string())),
+            "pictures": pa.array([list(row[3]) for row in rows], pa.list_(pa.string())),
             "task": pa.array(["t"] * len(rows), pa.string()),
         }
     )
