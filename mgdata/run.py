@@ -205,6 +205,7 @@ class Run:
             if sum(entry.counts["groups"] for entry in entries) >= EVIDENCE:
                 self._check_limit("build", entries)
             settled = settle(gather(self.store, entries), list(recipe.splits), chooser.wanted)
+            pa.default_memory_pool().release_unused()
             number += 1
         self._books["build"] = entries
         self._check_limit("build", entries)
@@ -228,6 +229,7 @@ class Run:
             plan_files(table, configs, list(recipe.splits), recipe.seed,
                        recipe.release.file_mb * 1e6)
         )  # fmt: skip
+        pa.default_memory_pool().release_unused()
         shape = shape_of("mgdata.stages.release", (self.loaded.notation,))
         settings = msgspec.json.encode(recipe.release).decode()
         source, row = table["source"].to_numpy(), table["source_row"].to_numpy()
