@@ -38,7 +38,7 @@ from mgdata.plan import plan as make_plan
 from mgdata.recipe import Loaded
 from mgdata.release.card import write_card
 from mgdata.release.funnel import Step, funnel
-from mgdata.release.layout import plan_files
+from mgdata.release.layout import FilePlan, plan_files
 from mgdata.stages.build import Build
 from mgdata.stages.choose import Chooser, allowed, assign_splits, read_index
 from mgdata.stages.finish import Finish
@@ -230,24 +230,7 @@ class Run:
                        recipe.release.file_mb * 1e6)
         )  # fmt: skip
         pa.default_memory_pool().release_unused()
-        shape = shape_of("mgdata.stages.release", (self.loaded.notation,))
-        settings = msgspec.json.encode(recipe.release).decode()
-        source, row = table["source"].to_numpy(), table["source_row"].to_numpy()
-        paths = [entry.data().path for entry in self._books["build"]]
-        shards = [
-            shard(
-                "release",
-                f"{plan.config}-{plan.split}-{i:05d}",
-                {
-                    "path": plan.path,
-                    "picks": _picks(plan.rows, paths, source, row),
-                    "order": list(plan.order),
-                },
-                shape,
-                settings,
-            )
-            for i, plan in enumerate(plans)
-        ]
+        shards = self._files(plans, table)
         stage = Release(
             out=self.store.url,
             notation=self.loaded.notation,
@@ -269,6 +252,31 @@ class Run:
         self._sweep(files, {shard.name for shard in shards})
         self._note(finished=files, short=short)
         return tuple(sorted(files))
+
+    def _files(self, plans: Sequence[FilePlan], table: pa.Table) -> list[Shard]:
+        """A shard for each file of the release; `table` is what the plans' rows number."""
+        shape = shape_of("mgdata.stages.release", (self.loaded.notation,))
+        # What the files hold; the card's own words make no file stale.
+        written = self.loaded.recipe.release
+        settings = msgspec.json.encode(
+            (written.notation, written.row_group_mb, written.codec)
+        ).decode()
+        source, row = table["source"].to_numpy(), table["source_row"].to_numpy()
+        paths = [entry.data().path for entry in self._books["build"]]
+        return [
+            shard(
+                "release",
+                f"{plan.config}-{plan.split}-{i:05d}",
+                {
+                    "path": plan.path,
+                    "picks": _picks(plan.rows, paths, source, row),
+                    "order": list(plan.order),
+                },
+                shape,
+                settings,
+            )
+            for i, plan in enumerate(plans)
+        ]
 
     def _estimate(self, index: Index, records: Sequence[Entry]) -> None:
         """Say what is coming, and refuse it where the disk is too small."""
