@@ -26,7 +26,9 @@ def table(rows: list[list[int]], splits: list[str] | None = None, size: int = 10
             "row": pa.array(range(len(rows)), pa.int64()),
             "uri": pa.array([f"c:{row[0]:03d}" for row in rows], pa.string()),
             "id": pa.array([f"{i:016x}" for i in range(len(rows))], pa.string()),
-            "pictures": pa.array([[f"{p:064x}" for p in row] for row in rows], pa.list_(pa.string())),
+            "pictures": pa.array(
+                [[f"{p:064x}" for p in row] for row in rows], pa.list_(pa.string())
+            ),
             "bytes": pa.array([[size] * len(row) for row in rows], pa.list_(pa.int64())),
         }
     )
