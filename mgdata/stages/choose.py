@@ -149,7 +149,6 @@ class Chooser:
 
     def __init__(self, recipe: Recipe, builders: Mapping[str, Builder], index: Index,
                  splits: np.ndarray[Any, Any]) -> None:  # fmt: skip
-        self._recipe = recipe
         self._size = recipe.build.groups
         self.short: dict[tuple[str, str], str] = {}
         self.wanted: dict[tuple[str, str], int] = {}
