@@ -7,17 +7,13 @@ What it asks for is asserted in test_reproducible: at least 8 shards a stage, 2 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from processes import finished
 
 from mgdata.synth import write as write_corpus
 
@@ -63,8 +59,7 @@ def run(
     recipe: Path, roots: dict[str, str], out: object, *flags: str, **options: object
 ) -> subprocess.CompletedProcess[str]:
     """`mgdata run` to its end, whatever that is."""
-    words = command(recipe, roots, out, *flags)
-    return subprocess.run(words, capture_output=True, text=True, timeout=180, **options)  # type: ignore[call-overload,no-any-return]
+    return finished(command(recipe, roots, out, *flags), **options)
 
 
 def done(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
@@ -81,106 +76,6 @@ def digests(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-
-
-class Started:
-    """A run in a process group of its own, watched line by line."""
-
-    def __init__(self, words: list[str], **options: object) -> None:
-        self.process = subprocess.Popen(
-            words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            start_new_session=True, **options,  # type: ignore[call-overload]
-        )  # fmt: skip
-        self.lines: list[str] = []
-        self._more = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr
-        for line in self.process.stderr:
-            with self._more:
-                self.lines.append(line)
-                self._more.notify_all()
-        with self._more:
-            self.lines.append("")
-            self._more.notify_all()
-
-    def wait_for(self, text: str, times: int = 1) -> None:
-        """Until `text` stood on that many lines of standard error."""
-        with self._more:
-            met = self._more.wait_for(lambda: self._count(text) >= times or self._ended(), 120)
-        assert met and self._count(text) >= times, "".join(self.lines[-30:])
-
-    def done_in(self) -> list[str]:
-        """The stages of the shards done, a word each."""
-        return [x.split("stage=")[1].split()[0] for x in self.lines if x.startswith("shard done")]
-
-    def kill(self, *, workers: bool = True) -> None:
-        """SIGKILL for the driver, and for every process that it started."""
-        family = list(_family(self.process.pid)) if workers else [self.process.pid]
-        for pid in family:
-            _signal(pid, signal.SIGKILL)
-        self.process.wait(30)
-        if workers:
-            for pid in family:
-                _await_end(pid)
-        self._close()
-
-    def interrupt(self) -> None:
-        """What Ctrl-C does on a terminal: SIGINT for the whole process group."""
-        os.killpg(self.process.pid, signal.SIGINT)
-
-    def end(self) -> tuple[int, str]:
-        """Exit code and standard error."""
-        code = self.process.wait(120)
-        self._close()
-        return code, "".join(self.lines)
-
-    def _close(self) -> None:
-        self._reader.join(30)
-        for pipe in (self.process.stderr, self.process.stdout):
-            if pipe:
-                pipe.close()
-
-    def _count(self, text: str) -> int:
-        return sum(text in line for line in self.lines)
-
-    def _ended(self) -> bool:
-        return bool(self.lines) and self.lines[-1] == ""
-
-
-def _family(pid: int) -> Iterator[int]:
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            continue
-        parents.setdefault(parent, []).append(int(stat.parent.name))
-    waiting = [pid]
-    while waiting:
-        yield (one := waiting.pop())
-        waiting += parents.get(one, [])
-
-
-def _signal(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
-
-
-def _await_end(pid: int) -> None:
-    """Until a process is gone, or a zombie whose parent is slow to look."""
-    stat = Path(f"/proc/{pid}/stat")
-    for _ in range(300):
-        try:
-            if stat.read_text().rpartition(")")[2].split()[0] == "Z":
-                return
-        except OSError:
-            return
-        time.sleep(0.02)
 
 
 def copy_run(source: Path, target: Path) -> Path:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
+
+from processes import finished
 
 LINES = {
     "floor": 1,
@@ -23,8 +24,7 @@ def test_every_figure_is_printed_and_written_with_its_bound_and_verdict(tmp_path
     out = tmp_path / "bench.json"
     command = [sys.executable, "-m", "tests.benchmarks", "--quick", "--folder", tmp_path / "work",
                "--json", out, *LINES]  # fmt: skip
-    done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True,
-                          check=False)  # fmt: skip
+    done = finished(command, cwd=Path(__file__).parent.parent)
     assert done.returncode == 0, done.stderr
     *table, last = done.stdout.strip().splitlines()
     assert str(out) in last
@@ -41,7 +41,6 @@ def test_every_figure_is_printed_and_written_with_its_bound_and_verdict(tmp_path
 
 def test_an_unknown_line_is_refused_by_name(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.benchmarks", "speed", "--json", tmp_path / "no.json"]
-    done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True,
-                          check=False)  # fmt: skip
+    done = finished(command, cwd=Path(__file__).parent.parent)
     assert done.returncode == 2 and "unknown line speed" in done.stderr
     assert not (tmp_path / "no.json").exists()

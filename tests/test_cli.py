@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 from command import mgdata
+from processes import Started
 
 from mgdata.manifest import Lock
 from mgdata.storage import Store
@@ -254,25 +254,17 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(
     )
     words = ["run", recipe, *roots(quick_corpora), "--out", out, "--engine", "serial"]
     code = "from mgdata.cli import main; main()"
-    begun = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, words)],
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        # A shell may have left the signal ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
-    assert begun.stderr is not None
-    for line in begun.stderr:
-        if "shard done: stage=build" in line:
-            break
-    os.kill(begun.pid, number)
-    _, err = begun.communicate(timeout=60)
-    assert begun.returncode == 130, err
+    begun = Started([sys.executable, "-c", code, *words])
+    begun.wait_for("shard done: stage=build")
+    os.kill(begun.process.pid, number)
+    ended, err = begun.end()
+    assert ended == 130, err
     assert f"mgdata: stopped; what is finished is kept in {out}: run the same command again" in err
     assert "Traceback" not in err
     done = len(list((out / "manifest" / "build").glob("*.json")))
     assert done
     begin = time.time()
-    ended = mgdata(*words)
-    assert ended.code == 0, ended.err
+    again = mgdata(*words)
+    assert again.code == 0, again.err
     kept = [f for f in (out / "manifest" / "build").glob("*.json") if f.stat().st_mtime < begin]
     assert len(kept) >= done

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
+from processes import finished
 
 from mgdata import recipe, registry
 from mgdata.cli import app
@@ -172,7 +173,8 @@ def command(desk: Desk, line: str, bucket: Any) -> None:
             *shlex.split(line)[1:],
         ]
         environment = {**desk.environment, **bucket()}
-        subprocess.run(words, cwd=desk.folder, env=environment, check=True, timeout=60)
+        ended = finished(words, cwd=desk.folder, env=environment)
+        assert ended.returncode == 0, ended.stderr
     elif line.startswith("mgdata "):
         mgdata(line)
     else:
@@ -181,10 +183,8 @@ def command(desk: Desk, line: str, bucket: Any) -> None:
 
 def script(desk: Desk, page: str, text: str) -> None:
     """Blocks that follow each other share their names, as in a notebook."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", text],
-        cwd=desk.folder, env=desk.environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    words = [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", text]
+    done = finished(words, cwd=desk.folder, env=desk.environment)
     assert done.returncode == 0, f"{page}:\n{text}\n{done.stderr}"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import small_runs
-from small_runs import Started
+from processes import Started
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,11 @@ def entries(out: Path) -> set[str]:
     return {path.relative_to(out).as_posix() for path in out.glob("manifest/*/*.json")}
 
 
+def done_in(lines: list[str]) -> list[str]:
+    """The stages of the shards done, a word each."""
+    return [line.split("stage=")[1].split()[0] for line in lines if line.startswith("shard done")]
+
+
 def counted_as_done_is_whole(out: Path) -> bool:
     found = small_runs.digests(out)
     return all(
@@ -53,7 +58,7 @@ def test_a_serial_run_killed_again_and_again_ends_in_the_same_bytes(
         started = Started(small_runs.command(recipe, roots, out, "--engine", "serial"))
         started.wait_for("shard done", shards_each_time)
         started.kill()
-        killed_in.append(started.done_in()[-1])
+        killed_in.append(done_in(started.lines)[-1])
         assert counted_as_done_is_whole(out)
         assert entries(out) > before
         before = entries(out)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import ledger
 from PIL import Image as Picture
+from processes import finished
 
 PACKAGE = Path(__file__).parent / "plugin"
 LABELS = ("red ball", "blue cube", "green cone", "yellow ring")
@@ -76,11 +77,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mgdata(site: Path | None, *words: str | Path, code: int = 0) -> str:
     """A fresh process with the package on its path; its output."""
     paths = [*([str(site)] if site else []), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    ended = subprocess.run(
-        [sys.executable, "-c", "from mgdata.cli import main; main()", *map(str, words)],
+    ended = finished(
+        [sys.executable, "-c", "from mgdata.cli import main; main()", *words],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        capture_output=True,
-        text=True,
     )
     assert "Traceback" not in ended.stderr
     assert ended.returncode == code, ended.stderr

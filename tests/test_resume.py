@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import processes
 import pytest
 import small_runs
 
@@ -70,7 +70,7 @@ def test_a_finished_run_is_read_and_ray_is_not_even_imported(
         f"app({words!r}, standalone_mode=False)\n"
         "print(sorted(m for m in ('ray', 'cv2', 'scipy') if m in sys.modules))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    told = processes.finished([sys.executable, "-c", code])
     assert "nothing to do" in told.stdout
     assert told.stdout.splitlines()[-1] == "[]"
     assert told.stderr == ""

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from processes import finished
 
 ROOT = Path(__file__).parent.parent
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
@@ -37,7 +38,7 @@ def elsewhere(site: Path, folder: Path, *words: str | Path) -> str:
     """Run the installed copy's own command in another folder; its output."""
     command = [sys.executable, str(site / "bin" / "mgdata"), *map(str, words)]
     environment = {**os.environ, "PYTHONPATH": str(site)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = finished(command, cwd=folder, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -25,7 +25,7 @@ class Hand:
         # Ray puts the driver's working folder first; a folder named `builders` lying there must
         # not shadow ours, so the driver's own order is restored before anything is unpickled.
         sys.path[:] = [*search_path, *(p for p in sys.path if p not in search_path and p)]
-        self._opened = ""
+        self._opened = 0
         self._lock = threading.Lock()
         self._line: Any = None
 
@@ -40,22 +40,33 @@ class Hand:
             "versions": versions(),
         }
 
-    def run(self, token: str, stage: bytes, owner: str, shard: Shard) -> Entry:
-        """Do one shard of the stage that `token` names, in the run that `owner` has locked."""
-        return self._at(token, stage, owner).put(shard)
+    def run(self, turn: int, stage: bytes, owner: str, shard: Shard) -> Entry:
+        """Do one shard of the stage whose turn it is, in the run that `owner` has locked."""
+        line = self._at(turn, stage, owner)
+        if line is None:
+            raise RuntimeError(f"shard {shard.name} came after its stage had ended")
+        return line.put(shard)
 
-    def drain(self, token: str, stage: bytes, owner: str, puts: int) -> None:
+    def drain(self, turn: int, stage: bytes, owner: str, puts: int) -> None:
         """Say that no shards will follow the first `puts` of a stage."""
-        self._at(token, stage, owner).drain(puts)
+        if line := self._at(turn, stage, owner):
+            line.drain(puts)
 
-    def _at(self, token: str, stage: bytes, owner: str) -> Line:
+    def _at(self, turn: int, stage: bytes, owner: str) -> Line | None:
+        """The line of a stage, opened by whichever call comes first; None when it is past.
+
+        Nobody waits for a `drain`, and calls run in threads: one may wake up when the next stage
+        has begun, and must not open its own again, nor hold a thread for ever.
+        """
         import cloudpickle
 
         with self._lock:
-            if self._opened != token:
+            if turn < self._opened:
+                return None
+            if turn > self._opened:
                 found: Stage = cloudpickle.loads(stage)
                 _see(found.out, owner)
-                self._line, self._opened = Line(found), token
+                self._line, self._opened = Line(found), turn
             return self._line
 
 

@@ -137,8 +137,8 @@ class _Round:
         self._losses: dict[str, int] = {}
         self._given: dict[Any, int] = {}
         self._drained: dict[Any, int] = {}
-        token = f"{stage.name}-{time.monotonic_ns()}"
-        self._work = (token, ray.put(cloudpickle.dumps(stage)), holder(Store(stage.out)))
+        turn = time.monotonic_ns()
+        self._work = (turn, ray.put(cloudpickle.dumps(stage)), holder(Store(stage.out)))
 
     def entries(self) -> Iterator[Entry]:
         """Entries as they come, until every shard has one."""

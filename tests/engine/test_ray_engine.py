@@ -132,11 +132,27 @@ def test_a_worker_that_sees_another_folder_than_the_driver_says_so(
         owner = holder(Store(str(here)))
         (shard,) = lazy_stage.shards("a")
         seen = cloudpickle.dumps(lazy_stage.Plain(out=str(here)))
-        assert Hand([]).run("token", seen, owner, shard).name == "a"
+        assert Hand([]).run(1, seen, owner, shard).name == "a"
         unseen = cloudpickle.dumps(lazy_stage.Plain(out=str(there)))
         with pytest.raises(EnvironmentFailure, match=r"does not see the run.s folder .*there"):
-            Hand([]).run("token", unseen, owner, shard)
+            Hand([]).run(1, unseen, owner, shard)
     assert not list(there.glob("manifest/*/*"))
+
+
+def test_a_drain_that_comes_after_the_next_stage_has_begun_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    stage = cloudpickle.dumps(lazy_stage.Plain(out=str(tmp_path)))
+    first, second, third = lazy_stage.shards("abc")
+    hand = Hand([])
+    assert hand.run(1, stage, "", first).name == "a"
+    assert hand.run(2, stage, "", second).name == "b"
+    hand.drain(1, stage, "", 5)  # would wait for four more shards of the first stage
+    assert hand.run(2, stage, "", third).name == "c"
+    hand.drain(2, stage, "", 2)  # the second stage's line has seen both of its shards
+    with pytest.raises(RuntimeError, match="shard a came after its stage had ended"):
+        hand.run(1, stage, "", first)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from processes import finished
 
 pytestmark = pytest.mark.real
 
@@ -25,7 +26,7 @@ EACH = 6
 
 def mgdata(*words: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("mgdata")), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return finished(command, seconds=300)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,3 @@
-import time
-
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -65,10 +63,8 @@ def test_labels_are_known_sorted_and_different():
         assert set(labels) <= set(LABELS)
 
 
-def test_a_million_records_take_seconds_and_little_memory():
-    began = time.perf_counter()
+def test_a_million_records_take_little_memory():
     table = index_table(1_000_000, 0, CORPORA)
-    assert time.perf_counter() - began < 15  # about one second on an idle core
     assert table.num_rows == 1_000_000
     assert table.nbytes < 200e6
 
