@@ -69,7 +69,7 @@ class Started:
         while (ended := self.process.poll()) is None and time.monotonic() < end:
             if self._count(text) >= times:
                 return
-            time.sleep(0.01)
+            time.sleep(0.001)
         assert self._count(text) >= times, f"exit code {ended}: {self.told[-3000:]}"
 
     def kill(self, *, workers: bool = True) -> None:
