@@ -15,10 +15,14 @@ from mgdata.geometry import Box
 ROW_FORMAT = 1
 """Version of the rows in every table; raised when a field changes its meaning."""
 
-Shape = Literal["image", "pair", "clip", "views"]
+Shape = Literal["image", "pair", "clip", "views", "set"]
+"""A picture; before and after; frames in order; one moment from several cameras; any others."""
 Association = Literal["referential", "semantic", "temporal", "spatial"]
 Kind = Literal["boxes", "text", "choice", "order", "count"]
 Scalar = str | int | float | bool | None
+
+ALL = "*"
+"""In `Record.exhaustive`: every label that its corpus uses anywhere."""
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,11 +110,27 @@ class Record(Flow, frozen=True, kw_only=True, omit_defaults=True):
     license: str
     """SPDX id, or `unknown`, or the corpus' own name for its terms."""
     exhaustive: tuple[str, ...] = ()
-    """Labels of which every instance is annotated."""
+    """Labels of which every instance is annotated; `ALL` alone for all labels of its corpus."""
     absent: tuple[str, ...] = ()
-    """Labels known not to be there."""
+    """Labels known not to be there, beyond what `exhaustive` implies."""
     skipped: dict[str, int] = {}
     """Regions and frames left out, by reason."""
+
+
+def complete(record: Record, label: str) -> bool:
+    """Whether every instance of `label`, a label of the record's corpus, is annotated in it."""
+    return ALL in record.exhaustive or label in record.exhaustive
+
+
+def known_absent(record: Record, label: str) -> bool:
+    """Whether `label`, a label of the record's corpus, is known not to be there at all.
+
+    A region to be ignored (a crowd, a group) shows that it is there. A label that nobody looked
+    for is not absent.
+    """
+    if any(region.label == label for region in record.regions):
+        return False
+    return label in record.absent or complete(record, label)
 
 
 class Drop(Flow, frozen=True, kw_only=True, omit_defaults=True):

@@ -32,6 +32,15 @@ def content_id(*parts: str | bytes) -> str:
     return digest(*parts)[:16]
 
 
+def name_hash(text: str) -> int:
+    """A name or phrase as 64 bits, blind to case and spacing: what an index holds of it.
+
+    Two different ones among a million are taken for one with odds of 1 in 37 million.
+    """
+    words = " ".join(text.lower().split())
+    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest(), "little")
+
+
 class Stream:
     """A seeded stream of choices, equal on every machine and numpy version.
 

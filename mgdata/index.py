@@ -5,19 +5,45 @@ Arrow and numpy over memory-mapped record tables; a million rows cost what their
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
+
+# Its functions are made at import, unseen by type checkers.
+pc: Any = pyarrow.compute
 
 IntArray = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+class Lists(NamedTuple):
+    """A list column: row i of the view has `values[starts[i]:starts[i + 1]]`."""
+
+    starts: IntArray
+    """One more than the view has rows."""
+    values: np.ndarray[tuple[int], np.dtype[Any]]
+    """Numbers, or codes of text."""
+    names: list[str]
+    """Text by code; empty for numbers."""
 
 
 class Index:
     """Columns of the records a task may choose from, in table order.
 
     `rows` are the rows of this view, numbered over all records of the run; a builder yields such
-    numbers. `view` narrows it (to a split, to a corpus). Columns: `key unit shape license` (text),
-    `labels` (list of text), `images regions tracks longest` (integers; `longest` is the number of
-    images in which the most visible track is visible), and those that record measures added.
+    numbers. `view` narrows it (to a split, to a corpus). Columns, beside those that record measures
+    added:
+
+    - `key unit shape license corpus`: text.
+    - `images regions tracks longest`: integers; `longest` is the number of images in which the
+      most visible track is visible.
+    - `labels counts areas`: lists of one length: each label that a region has, how many boxes it
+      has, and the share of its image that the largest of them covers.
+    - `crowds exhaustive absent`: lists of labels: of regions to be ignored, annotated completely
+      (or `data.ALL`), known not to be there.
+    - `phrases names`: lists of `identity.name_hash`: of the regions' phrases, and of what the
+      record's images are called.
     """
 
     def __init__(self, table: pa.Table, rows: IntArray | None = None) -> None:
@@ -38,6 +64,20 @@ class Index:
     def numbers(self, column: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """A number column of this view's rows, as numpy."""
         return self.table[column].to_numpy()[self.rows]
+
+    def lists(self, column: str) -> Lists:
+        """A list column of this view's rows, flat; text as codes."""
+        found = self.text(column).combine_chunks()
+        if isinstance(found, pa.ChunkedArray):  # no chunk at all, or too much for one
+            found = pa.concat_arrays(found.chunks) if found.num_chunks else found.type
+        values = found.flatten()
+        names: list[str] = []
+        if pa.types.is_string(values.type):
+            coded = values.dictionary_encode()
+            values, names = coded.indices, coded.dictionary.to_pylist()
+        lengths = pc.fill_null(pc.list_value_length(found), 0).to_numpy(zero_copy_only=False)
+        starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        return Lists(starts, values.to_numpy(zero_copy_only=False), names)
 
     def key(self, row: int) -> str:
         """Key of one record, by its row number."""

@@ -153,9 +153,17 @@ class Builder(ABC):
 class Filter:
     """Drops what should not be published, always with a reason.
 
-    Overrides one of the two: `sample` sees a finished sample on a worker, `index` sees all
-    records' columns on the driver, before anything is chosen.
+    Overrides one of the three: `index` sees all records' columns on the driver, before anything is
+    chosen; `regions` sees a record on a worker, before a builder does; `sample` a finished sample.
     """
+
+    def regions(self, record: Record) -> Iterator[tuple[int, str]]:
+        """Positions of regions that must not be asked for, each with the reason.
+
+        They are there all the same: builders see them as regions to be ignored.
+        """
+        del record
+        return iter(())
 
     def sample(self, sample: Sample) -> Drop | None:
         """Why this sample must go, or None."""

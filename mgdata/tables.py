@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from mgdata.data import ROW_FORMAT, Drop, Record, Sample
 from mgdata.errors import StorageError
+from mgdata.identity import name_hash
 from mgdata.storage import Store
 
 _META = {b"mgdata.row_format": str(ROW_FORMAT).encode()}
@@ -30,6 +31,13 @@ RECORDS = pa.schema(
         ("unit", pa.string()),
         ("license", pa.string()),
         ("labels", pa.list_(pa.string())),
+        ("counts", pa.list_(pa.int32())),
+        ("areas", pa.list_(pa.float32())),
+        ("crowds", pa.list_(pa.string())),
+        ("exhaustive", pa.list_(pa.string())),
+        ("absent", pa.list_(pa.string())),
+        ("phrases", pa.list_(pa.uint64())),
+        ("names", pa.list_(pa.uint64())),
         ("images", pa.int32()),
         ("regions", pa.int32()),
         ("tracks", pa.int32()),
@@ -78,19 +86,39 @@ class RecordRows:
     def add(self, record: Record) -> None:
         """Append one record."""
         seen: dict[str, int] = {}
-        labels: dict[str, None] = {}
+        counts: dict[str, int] = {}
+        areas: dict[str, float] = {}
+        crowds: dict[str, None] = {}
+        phrases: dict[int, None] = {}
         for region in record.regions:
+            label, box = region.label, region.box
             if region.ignore:
+                crowds[label] = None
                 continue
-            labels[region.label] = None
-            if region.track is not None and region.box is not None:
+            counts[label] = counts.get(label, 0) + (box is not None)
+            if region.phrase:
+                phrases[name_hash(region.phrase)] = None
+            if box is None:
+                areas.setdefault(label, 0.0)
+                continue
+            image = record.images[region.image]
+            area = box.area / (image.width * image.height)
+            areas[label] = max(areas.get(label, 0.0), area)
+            if region.track is not None:
                 seen[region.track] = seen.get(region.track, 0) + 1
         row = (
             record.key,
             record.shape,
             record.unit,
             record.license,
-            list(labels),
+            list(counts),
+            list(counts.values()),
+            [areas[label] for label in counts],
+            list(crowds),
+            list(record.exhaustive),
+            list(record.absent),
+            list(phrases),
+            [name_hash(name) for name in _names(record)],
             len(record.images),
             len(record.regions),
             len(seen),
@@ -109,6 +137,22 @@ class RecordRows:
         table = self.table()
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, RECORDS) as writer:
             writer.write_table(table)
+
+
+def _names(record: Record) -> dict[str, None]:
+    """What its images are called wherever copies of them lie.
+
+    A frame's number says nothing without its folder, which for a clip says it all.
+    """
+    names: dict[str, None] = {}
+    for image in record.images:
+        *_, folder, file = ("", *image.uri.partition(":")[2].split("#")[0].split("/"))
+        stem = file.rpartition(".")[0] or file
+        if record.shape in ("clip", "set"):
+            names[folder] = None
+        if record.shape != "clip":
+            names[f"{folder}/{stem}" if stem.isdigit() else stem] = None
+    return names
 
 
 def read_table(path: Path) -> pa.Table:

@@ -88,6 +88,9 @@ class Maker:
         """The samples of one group, measured, filtered and checked, and what was dropped."""
         keys = [record.key for record in records]
         rng = Stream("build", str(self.seed), task, split, *keys, str(occurrence))
+        drops: list[Drop] = []
+        records = [self._cleared(record, drops) for record in records]
+        yield from drops
         try:
             with boundary(f"builder {task}", keys[0]):
                 built = list(self.builders[task].build(records, rng))
@@ -117,6 +120,32 @@ class Maker:
             yield Drop(key=sample.id, stage="build", reason="invalid sample", value=fault)
             return
         yield self._filtered(sample) or sample
+
+    def _cleared(self, record: Record, drops: list[Drop]) -> Record:
+        """The record with those regions to be ignored that a filter will not have asked for."""
+        ignored: dict[int, str] = {}
+        for name, filter_ in self.filters.items():
+            if type(filter_).regions is Filter.regions:
+                continue
+            with boundary(f"filter {name}", record.key):
+                for place, reason in filter_.regions(record):
+                    ignored.setdefault(place, reason)
+        if not ignored:
+            return record
+        regions = list(record.regions)
+        for place, reason in sorted(ignored.items()):
+            region = regions[place]
+            if not region.ignore:
+                regions[place] = msgspec.structs.replace(region, ignore=True)
+                drops.append(
+                    Drop(
+                        key=f"{record.key}#{place}",
+                        stage="filter",
+                        reason=reason,
+                        value=region.phrase or region.label,
+                    )
+                )
+        return msgspec.structs.replace(record, regions=tuple(regions))
 
     def _filtered(self, sample: Sample) -> Drop | None:
         """What the first filter that minds says."""

@@ -18,22 +18,12 @@ from mgdata.index import Index
 from mgdata.notations import conversation
 from mgdata.plugins import Builder, Notation
 from mgdata.scoring.matching import score
-from mgdata.tables import RecordRows
+from mgdata.tables import RECORDS, RecordRows
 from mgdata.validity import record_fault, sample_fault
 
 BUILDERS = sorted(point.name for point in entry_points(group="mgdata.builders"))
 NOTATIONS = sorted(point.name for point in entry_points(group="mgdata.notations"))
-INDEX_COLUMNS = [
-    "key",
-    "unit",
-    "shape",
-    "license",
-    "labels",
-    "images",
-    "regions",
-    "tracks",
-    "longest",
-]
+INDEX_COLUMNS = [name for name in RECORDS.names if name != "record"]
 LABELS = ("goat", "person", "person", "bmx rider")
 
 
