@@ -20,10 +20,22 @@ if TYPE_CHECKING:
     from mgdata.synth.camera import Camera
 
 FORMATS = {
+    "clevr_change": "mgdata.synth.clevr_change",
+    "coco": "mgdata.synth.coco",
+    "egoexo4d": "mgdata.synth.egoexo4d",
     "got10k": "mgdata.synth.got10k",
+    "grand": "mgdata.synth.grand",
+    "img_diff": "mgdata.synth.img_diff",
     "lasot": "mgdata.synth.lasot",
+    "lvis": "mgdata.synth.lvis",
+    "magicbrush": "mgdata.synth.magicbrush",
+    "mig_bench": "mgdata.synth.mig_bench",
     "motchallenge": "mgdata.synth.motchallenge",
+    "objects365": "mgdata.synth.objects365",
+    "paco": "mgdata.synth.paco",
+    "spot_the_diff": "mgdata.synth.spot_the_diff",
     "trackingnet": "mgdata.synth.trackingnet",
+    "voc": "mgdata.synth.voc",
 }
 """Module of each format's writer, imported when asked for: they load OpenCV."""
 
