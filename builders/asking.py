@@ -1,0 +1,95 @@
+"""What the questions of every task over photos share: names of images, targets in order, turns.
+
+Not a task. A task writes its turns one question at a time; how many of them make one sample is
+the recipe's choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from mgdata.data import Image, Record, Region, Sample, Target, Turn
+from mgdata.errors import Rejected
+from mgdata.geometry import Box
+from mgdata.identity import Stream
+from mgdata.plugins import Builder
+from mgdata.wording import ImageNames
+
+Naming = Literal["ordinal", "number", "mixed"]
+"""`the third image`, `Image-3`, or either; never both in a sample."""
+Turns = Literal["polling", "all", "apart", "mixed"]
+"""A question a turn, all in one answer, a sample for each question, or polling and all mixed."""
+Band = tuple[float, float]
+"""Smallest and largest share of its image that a box may cover."""
+
+
+def image_names(naming: Naming, rng: Stream) -> ImageNames:
+    """What this sample calls its images."""
+    return ImageNames(rng.choice(("ordinal", "number")) if naming == "mixed" else naming)
+
+
+def one_by_one(turns: Turns, rng: Stream) -> bool:
+    """Whether this sample asks its questions one at a time."""
+    return turns in ("polling", "apart") or (turns == "mixed" and rng.below(2) == 0)
+
+
+def box_of(region: Region) -> Box:
+    """The box of a region that is visible.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if region.box is None:
+        raise ValueError(f"{region.label!r} in image {region.image} has no box")
+    return region.box
+
+
+def area_of(region: Region, record: Record) -> float:
+    """The share of its image that a region covers; 0 where it is not visible."""
+    if region.box is None:
+        return 0.0
+    image = record.images[region.image]
+    return region.box.area / (image.width * image.height)
+
+
+def only(record: Record, label: str, area: Band = (0.0, 1.0), image: int = 0) -> Region | None:
+    """The one region of a class in an image: None where there are others, even to be ignored.
+
+    A region outside the size band is none to ask for either.
+    """
+    found = [r for r in record.regions if r.label == label and r.image == image]
+    if len(found) != 1 or found[0].ignore or found[0].box is None:
+        return None
+    return found[0] if area[0] <= area_of(found[0], record) <= area[1] else None
+
+
+def in_order(targets: Sequence[Target]) -> tuple[tuple[Target, ...], list[str]]:
+    """Targets as a turn wants them, by image and from left to right, and the slot of each.
+
+    The slots come in the order of `targets` as given.
+    """
+    order = sorted(range(len(targets)), key=lambda i: (targets[i].image, targets[i].box.x1))
+    slots = {place: f"<target:{rank}>" for rank, place in enumerate(order)}
+    return tuple(targets[place] for place in order), [slots[i] for i in range(len(targets))]
+
+
+def samples(
+    builder: Builder,
+    records: Sequence[Record],
+    images: Sequence[Image],
+    turns: Sequence[Turn],
+    how: Turns,
+) -> Iterator[Sample]:
+    """One sample of all turns, or one for each where they are asked apart.
+
+    Raises:
+        Rejected: there is no turn.
+    """
+    if not turns:
+        raise Rejected("nothing to ask")
+    if how != "apart":
+        yield builder.sample(records, images, turns)
+        return
+    for turn in turns:
+        yield builder.sample(records, images, [turn])

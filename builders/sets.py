@@ -1,0 +1,271 @@
+"""Which photos belong in one question: sets that share a class, or of which one alone has it.
+
+Not a task; tasks over photos share it. It sees index columns only: labels, how many boxes each has,
+how large they are, and what is known not to be there. A class that nobody looked for in a photo is
+not absent from it. Labels mean something within their corpus alone, so a set has photos of one
+corpus; no two of a set share a unit, and no photo is used more often than its cap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mgdata.data import ALL
+from mgdata.identity import Stream
+from mgdata.index import Index
+
+Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
+Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
+Band = tuple[float, float]
+"""Smallest and largest share of its image that a box may cover."""
+
+TRIES = 48
+"""Photos looked at for one place of a set before it is given up."""
+
+
+class Entries(NamedTuple):
+    """Photos and classes that may be asked for, aligned: `positions[i]` has one of `codes[i]`."""
+
+    positions: Ints
+    codes: Ints
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+class Photos:
+    """The photos of one index view by position, from 0, and the classes in them by code."""
+
+    def __init__(self, index: Index, cap: int) -> None:
+        self.rows: Ints = index.rows
+        self.cap = cap
+        labels = index.lists("labels")
+        crowds, sure, away = (index.lists(name) for name in ("crowds", "exhaustive", "absent"))
+        self.names = sorted({*labels.names, *crowds.names, *sure.names, *away.names} - {ALL})
+        code = {name: i for i, name in enumerate(self.names)}
+        self._size = max(1, len(self.names))
+        at, mine = _flat(labels, code)
+        crowd_at, crowd = _flat(crowds, code)
+        self._entries = Entries(at, mine)
+        self._counts: Ints = index.lists("counts").values.astype(np.int64)
+        self._areas = index.lists("areas").values
+        self._crowded = self._keys(crowd_at, crowd)
+        self._present = np.union1d(self._keys(at, mine), self._crowded)
+        self._starts: Ints = np.searchsorted(
+            self._present, np.arange(len(self.rows) + 1) * self._size
+        )
+        self._absent = np.sort(self._keys(*_flat(away, code)))
+        sure_at, sure_codes = _flat(sure, code)
+        self._all: Mask = np.zeros(len(self.rows), np.bool_)
+        self._all[sure_at[sure_codes < 0]] = True
+        self._sure = np.sort(self._keys(sure_at[sure_codes >= 0], sure_codes[sure_codes >= 0]))
+        self._unit: Ints = _codes(index, "unit")
+        self._corpus: Ints = _codes(index, "corpus")
+        self._members: dict[int, Ints] = {}
+        self._without: dict[int, Ints] = {}
+        self.used = np.zeros(len(self.rows), np.int32)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def entries(self, area: Band, *, complete: bool = True) -> Entries:
+        """Where exactly one box of a class is, and none to be ignored, within a size band.
+
+        With `complete` only where every instance of the class is annotated.
+        """
+        at, codes = self._entries
+        kept = (self._counts == 1) & (self._areas >= area[0]) & (self._areas <= area[1])
+        kept &= ~_in(self._keys(at, codes), self._crowded)
+        if complete:
+            kept &= self._all[at] | _in(self._keys(at, codes), self._sure)
+        return Entries(at[kept], codes[kept])
+
+    def known_absent(self, position: int, code: int) -> bool:
+        """Whether a class of the photo's corpus is known not to be in it."""
+        key = position * self._size + code
+        if _has(self._present, key):
+            return False
+        return bool(self._all[position]) or _has(self._absent, key) or _has(self._sure, key)
+
+    def classes(self, position: int) -> set[int]:
+        """Codes of all that is annotated in a photo, crowds too."""
+        keys = self._present[self._starts[position] : self._starts[position + 1]]
+        return set((keys - position * self._size).tolist())
+
+    def free(self, position: int, chosen: Sequence[int]) -> bool:
+        """Whether a photo may join a set: below its cap, of the same corpus and of another unit."""
+        if self.used[position] >= self.cap:
+            return False
+        return all(
+            self._unit[position] != self._unit[other]
+            and self._corpus[position] == self._corpus[other]
+            for other in chosen
+        )
+
+    def without(self, code: int, chosen: Sequence[int], rng: Stream) -> int | None:
+        """A random photo that can join the chosen ones and is known not to show a class."""
+        home = int(self._corpus[chosen[0]])
+        pools = [self._of_corpus(home), self._listed_without(code)]
+        for pool in pools:
+            for _ in range(min(TRIES, 4 * len(pool))):
+                position = int(pool[rng.below(len(pool))])
+                if self.free(position, chosen) and self.known_absent(position, code):
+                    return position
+        return None
+
+    def taken(self, chosen: Sequence[int]) -> tuple[int, ...]:
+        """Rows of the index, and the photos counted as used once more."""
+        for position in chosen:
+            self.used[position] += 1
+        return tuple(int(self.rows[position]) for position in chosen)
+
+    def _of_corpus(self, corpus: int) -> Ints:
+        """Photos of a corpus in which everything is annotated."""
+        if corpus not in self._members:
+            self._members[corpus] = np.flatnonzero(self._all & (self._corpus == corpus))
+        return self._members[corpus]
+
+    def _listed_without(self, code: int) -> Ints:
+        """Photos that say of a class itself that it is not there."""
+        if code not in self._without:
+            keys = np.concatenate([self._absent, self._sure])
+            found = np.unique(keys[keys % self._size == code] // self._size)
+            self._without[code] = found
+        return self._without[code]
+
+    def _keys(self, positions: Ints, codes: Ints) -> Ints:
+        return positions * self._size + codes
+
+
+def interleaved(codes: Ints, rng: Stream, power: float = 0.5) -> Ints:
+    """A random order of entries in which a class of n comes about n ** `power` times as often.
+
+    With 1 classes come as often as the corpus has them, with 0 all equally often until the rare
+    ones are used up; the square root between them is the usual remedy for long tails.
+    """
+    order = rng.permutation(len(codes))
+    by_class = order[np.argsort(codes[order], kind="stable")]
+    sizes = np.bincount(codes) if len(codes) else np.zeros(0, np.int64)
+    starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
+    sorted_codes = codes[by_class]
+    rank = np.arange(len(codes)) - starts[sorted_codes]
+    weight = (rank + 0.5) / np.maximum(sizes[sorted_codes], 1) ** power
+    return by_class[np.argsort(weight, kind="stable")]
+
+
+def one_has(
+    photos: Photos, entries: Entries, images: tuple[int, int], rng: Stream, power: float = 0.5
+) -> Iterator[tuple[int, ...]]:
+    """Rows of sets whose first photo has one thing of a class that no other photo has at all."""
+    for i in interleaved(entries.codes, rng, power).tolist():
+        first, code = int(entries.positions[i]), int(entries.codes[i])
+        if not photos.free(first, ()):
+            continue
+        chosen = [first]
+        for _ in range(rng.between(*images) - 1):
+            if (other := photos.without(code, chosen, rng)) is None:
+                break
+            chosen.append(other)
+        else:
+            yield photos.taken(chosen)
+
+
+def all_share(
+    photos: Photos, entries: Entries, images: tuple[int, int], rng: Stream, power: float = 0.5
+) -> Iterator[tuple[int, ...]]:
+    """Rows of sets whose photos have one class in common, and no other annotated one."""
+    order = interleaved(entries.codes, rng, power)
+    positions, codes = entries.positions[order], entries.codes[order]
+    members, place = _by_class(positions, codes)
+    for i in range(len(codes)):
+        first, code = int(positions[i]), int(codes[i])
+        if not photos.free(first, ()):
+            continue
+        size = rng.between(*images)
+        chosen, shared = [first], photos.classes(first)
+        for other in members[code][place[i] + 1 : place[i] + 1 + TRIES].tolist():
+            if not photos.free(other, chosen):
+                continue
+            left = shared & photos.classes(other)
+            # The last photo must leave nothing but the class itself in common.
+            if len(chosen) + 1 == size and len(left) > 1:
+                continue
+            chosen, shared = [*chosen, other], left
+            if len(chosen) == size:
+                yield photos.taken(chosen)
+                break
+
+
+def pairs(
+    photos: Photos,
+    first: Entries,
+    second: Entries,
+    rng: Stream,
+    *,
+    power: float = 0.5,
+    kinds: Ints | None = None,
+) -> Iterator[tuple[int, ...]]:
+    """Rows of two photos: one of `first`, and one of `second` of the same class.
+
+    With `kinds`, a number for each class, the two are of the same kind and of different classes
+    (a number below 0 is no kind).
+    """
+    order = interleaved(first.codes, rng, power)
+    mix = rng.permutation(len(second))
+    kind = np.arange(len(photos.names)) if kinds is None else kinds
+    members, _ = _by_class(second.positions[mix], kind[second.codes[mix]])
+    theirs, _ = _by_class(second.codes[mix], kind[second.codes[mix]])
+    for i in order.tolist():
+        position, code = int(first.positions[i]), int(first.codes[i])
+        group = int(kind[code])
+        if group < 0 or group not in members or not photos.free(position, ()):
+            continue
+        for _ in range(TRIES):
+            at = rng.below(len(members[group]))
+            other = int(members[group][at])
+            alike = int(theirs[group][at]) == code
+            if alike == (kinds is None) and photos.free(other, [position]):
+                yield photos.taken([position, other])
+                break
+
+
+def _by_class(values: Ints, classes: Ints) -> tuple[dict[int, Ints], Ints]:
+    """Values by class in the order they come, and each value's place in its class."""
+    by_class = np.argsort(classes, kind="stable")
+    found, starts = np.unique(classes[by_class], return_index=True)
+    parts = np.split(values[by_class], starts[1:])
+    place = np.empty(len(values), np.int64)
+    sizes = np.diff([*starts.tolist(), len(values)])
+    place[by_class] = np.arange(len(values)) - np.repeat(starts, sizes)
+    return dict(zip(found.tolist(), parts, strict=True)) if len(values) else {}, place
+
+
+def _flat(lists: Any, code: dict[str, int]) -> tuple[Ints, Ints]:
+    """Positions and common codes of a list column of labels; -1 for `ALL`."""
+    common = np.array([code.get(name, -1) for name in lists.names] or [0], np.int64)
+    at = np.repeat(np.arange(len(lists.starts) - 1), np.diff(lists.starts))
+    return at, common[lists.values.astype(np.int64)]
+
+
+def _codes(index: Index, column: str) -> Ints:
+    """A text column as codes; all alike where there is no such column."""
+    if column not in index.table.column_names:
+        return np.zeros(len(index), np.int64)
+    coded = index.text(column).combine_chunks().dictionary_encode()
+    return coded.indices.to_numpy().astype(np.int64)
+
+
+def _in(keys: Ints, among: Ints) -> Mask:
+    """Which keys are among sorted ones."""
+    if not len(among):
+        return np.zeros(len(keys), np.bool_)
+    at = np.minimum(np.searchsorted(among, keys), len(among) - 1)
+    return among[at] == keys
+
+
+def _has(among: Ints, key: int) -> bool:
+    at = int(np.searchsorted(among, key))
+    return at < len(among) and int(among[at]) == key
