@@ -8,72 +8,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from made import index, record
 
 from mgdata import registry
-from mgdata.data import Drop, Image, Record, Region, Sample, Shape, Target, Turn
+from mgdata.data import Drop, Image, Record, Sample, Target, Turn
 from mgdata.errors import Rejected
 from mgdata.geometry import Box
 from mgdata.identity import Stream
-from mgdata.index import Index
 from mgdata.notations import conversation
 from mgdata.plugins import Builder, Notation
 from mgdata.scoring.matching import score
-from mgdata.tables import RECORDS, RecordRows
 from mgdata.validity import record_fault, sample_fault
 
 BUILDERS = sorted(point.name for point in entry_points(group="mgdata.builders"))
 NOTATIONS = sorted(point.name for point in entry_points(group="mgdata.notations"))
-INDEX_COLUMNS = [name for name in RECORDS.names if name != "record"]
-LABELS = ("goat", "person", "person", "bmx rider")
-
-
-def record(number: int, shape: Shape = "clip", frames: int = 24) -> Record:
-    """Objects that move, leave and come back; one to be ignored; one seen twice only."""
-    rng = Stream("record", str(number))
-    frames = {"image": 1, "pair": 2, "views": 4}.get(shape, frames)
-    name = f"{shape}{number:05d}"
-    images = [
-        Image(uri=f"made:{name}/{i + 1:08d}.jpg", width=640, height=480, format="jpeg", frame=i + 1)
-        for i in range(frames)
-    ]
-    starts = [(rng.uniform() * 300, rng.uniform() * 200) for _ in LABELS]
-    away = range(10, 14)
-    regions: list[Region] = []
-    for i in range(frames):
-        for k, (label, (x, y)) in enumerate(zip(LABELS, starts, strict=True)):
-            box = Box(x + 9.5 * i, y + 5 * i, x + 9.5 * i + 60 + 10 * k, y + 5 * i + 80)
-            hidden = k < 2 and i in away
-            regions.append(
-                Region(
-                    image=i,
-                    box=None if hidden else box,
-                    label=label,
-                    phrase="grey goat on a rock" if label == "goat" else None,
-                    track=str(k),
-                    visibility=0.0 if hidden else 0.25 + 0.25 * k,
-                )
-            )
-        regions.append(
-            Region(image=i, box=Box(0, 0, 640, 480), label="crowd", track="crowd", ignore=True)
-        )
-        if i < 2:
-            regions.append(Region(image=i, box=Box(1, 1, 30, 30), label="ball", track="ball"))
-    return Record(
-        key=f"made/{name}",
-        shape=shape,
-        unit=name,
-        images=tuple(images),
-        regions=tuple(regions),
-        license="CC-BY-4.0",
-    )
-
-
-def index(records: list[Record]) -> Index:
-    """An index that holds what is documented, and nothing that leads to an image."""
-    rows = RecordRows()
-    for one in records:
-        rows.add(one)
-    return Index(rows.table().select(INDEX_COLUMNS))
 
 
 def built(name: str, **settings: Any) -> tuple[list[Sample], list[Drop]]:
