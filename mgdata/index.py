@@ -59,7 +59,9 @@ class Index:
 
     def text(self, column: str) -> pa.ChunkedArray:
         """A text or list column of this view's rows."""
-        return self.table[column].take(pa.array(self.rows))
+        column_ = self.table[column]
+        whole = len(self.rows) == len(column_) and bool((np.diff(self.rows) == 1).all())
+        return column_ if whole else column_.take(pa.array(self.rows))
 
     def numbers(self, column: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """A number column of this view's rows, as numpy."""
@@ -68,13 +70,12 @@ class Index:
     def lists(self, column: str) -> Lists:
         """A list column of this view's rows, flat; text as codes."""
         found = self.text(column).combine_chunks()
-        if isinstance(found, pa.ChunkedArray):  # no chunk at all, or too much for one
-            found = pa.concat_arrays(found.chunks) if found.num_chunks else found.type
         values = found.flatten()
         names: list[str] = []
         if pa.types.is_string(values.type):
-            coded = values.dictionary_encode()
-            values, names = coded.indices, coded.dictionary.to_pylist()
+            values = values.dictionary_encode()
+        if pa.types.is_dictionary(values.type):
+            values, names = values.indices, values.dictionary.to_pylist()
         lengths = pc.fill_null(pc.list_value_length(found), 0).to_numpy(zero_copy_only=False)
         starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         return Lists(starts, values.to_numpy(zero_copy_only=False), names)
