@@ -1,0 +1,219 @@
+"""Index tables of photos, pairs and views that have no pixels: to plan at published size.
+
+Columns are those of `mgdata.index.Index`, as `mgdata.tables` would write them for records of that
+shape. It makes numbers only; nothing in it can be ingested. Classes and phrases come in long tails,
+as they do: class k of C is drawn about as often as 1 / sqrt(k).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+from numpy.typing import NDArray
+
+from mgdata.identity import Stream
+
+# Its functions are made at import, unseen by type checkers.
+pc: Any = pyarrow.compute
+
+CHUNK = 200_000
+"""Records made at a time: some hundred megabytes."""
+KINDS = ("add", "color", "drop", "material", "move")
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+"""Odd, so that it maps different numbers to different 64-bit ones (the golden ratio's bits)."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photos:
+    """What a corpus of photos is like."""
+
+    records: int
+    regions: int
+    """Boxes a photo, on average; from half to one and a half times as many."""
+    classes: int
+    annotated: Literal["all", "own", "no"] = "all"
+    """Every class completely, each photo's own class alone, or none known to be complete."""
+    parts: int = 0
+    """The last so many classes are parts, named `thing:part`."""
+    phrases: bool = False
+    crowded: float = 0.02
+    """Share of the photos with a crowd."""
+
+
+def photos(spec: Photos, corpus: str, seed: int) -> Iterator[pa.RecordBatch]:
+    """The index of a corpus of photos, a piece at a time, so that no more need be in memory."""
+    names = _class_names(spec)
+    for start in range(0, spec.records, CHUNK):
+        rows = np.arange(start, min(start + CHUNK, spec.records), dtype=np.int64)
+        yield _photos(spec, names, corpus, _raw(corpus, seed, start), rows)
+
+
+def pairs(records: int, corpus: str, seed: int, *, turns: int = 1) -> pa.Table:
+    """The index of a corpus of pairs with one change each, `turns` pairs a unit."""
+    rows = np.arange(records, dtype=np.int64)
+    raw = _raw(corpus, seed, 0)
+    kind = _below(raw, len(KINDS), records)
+    sides = np.where((kind == 0) | (kind == 2), 1, 2)
+    own = _own(pa.array(KINDS).take(pa.array(kind)))
+    return _table(
+        corpus,
+        rows,
+        rows // turns * turns,
+        "pair",
+        images=np.full(records, 2),
+        regions=np.full(records, 2),
+        tracks=np.ones(records, np.int64),
+        longest=sides,
+        labels=own,
+        counts=_own(pa.array(sides, pa.int32())),
+        areas=_own(pa.array(0.02 + 0.1 * _unit(raw, records), pa.float32())),
+        exhaustive=_own(pa.array(["*"] * records)),
+    )
+
+
+def views(records: int, corpus: str, seed: int, *, moments: int = 20) -> pa.Table:
+    """The index of a corpus of takes, `moments` records each, three to five cameras a record."""
+    rows = np.arange(records, dtype=np.int64)
+    raw = _raw(corpus, seed, 0)
+    cameras = 3 + _below(raw, 3, records)
+    return _table(
+        corpus,
+        rows,
+        rows // moments * moments,
+        "views",
+        images=cameras,
+        regions=cameras * 3,
+        tracks=np.full(records, 3),
+        longest=cameras,
+        labels=_own(pa.array([f"object {i}" for i in range(64)]).take(pa.array(rows % 64))),
+        counts=_own(pa.array(cameras, pa.int32())),
+        areas=_own(pa.array(0.01 + 0.1 * _unit(raw, records), pa.float32())),
+    )
+
+
+def _photos(spec: Photos, names: pa.Array, corpus: str, raw: Any, rows: Ints) -> pa.RecordBatch:
+    n = len(rows)
+    boxes = spec.regions // 2 + _below(raw, spec.regions + 1, n)
+    boxes = np.maximum(boxes, 1)
+    owner = np.repeat(np.arange(n), boxes)
+    if spec.annotated == "own":  # every box of such a photo shows its own class
+        drawn = _tail(raw, spec.classes, n)[owner]
+    else:
+        drawn = _tail(raw, spec.classes, len(owner))
+    keys, counts = np.unique(owner * spec.classes + drawn, return_counts=True)
+    at, codes = keys // spec.classes, keys % spec.classes
+    starts = pa.array(np.searchsorted(at, np.arange(n + 1)), pa.int32())
+    label = names.take(pa.array(codes))
+    crowd = _unit(raw, n) < spec.crowded
+    crowd_starts = pa.array(np.concatenate([[0], np.cumsum(crowd)]), pa.int32())
+    crowds = names.take(pa.array(_tail(raw, spec.classes, int(crowd.sum()))))
+    columns: dict[str, Any] = {
+        "labels": pa.ListArray.from_arrays(starts, label),
+        "counts": pa.ListArray.from_arrays(starts, pa.array(counts, pa.int32())),
+        # Most boxes are small: the square of a uniform share.
+        "areas": pa.ListArray.from_arrays(
+            starts, pa.array(_unit(raw, len(codes)) ** 2, pa.float32())
+        ),
+        "crowds": pa.ListArray.from_arrays(crowd_starts, crowds),
+    }
+    if spec.annotated == "all":
+        columns["exhaustive"] = _own(pa.array(["*"] * n))
+    elif spec.annotated == "own":
+        columns["exhaustive"] = pa.ListArray.from_arrays(starts, label)
+    if spec.phrases:
+        said = (_tail(raw, 1 << 22, len(owner)).astype(np.uint64) + np.uint64(1)) * _SPREAD
+        offsets = pa.array(np.concatenate([[0], np.cumsum(boxes)]), pa.int32())
+        columns["phrases"] = pa.ListArray.from_arrays(offsets, pa.array(said))
+    one = np.ones(n, np.int64)
+    table = _table(corpus, rows, rows, "image", images=one, regions=boxes, tracks=0 * one,
+                   longest=0 * one, **columns)  # fmt: skip
+    return table.combine_chunks().to_batches()[0]
+
+
+def _table(
+    corpus: str,
+    rows: Ints,
+    units: Ints,
+    shape: str,
+    *,
+    images: Ints,
+    regions: Ints,
+    tracks: Ints,
+    longest: Ints,
+    labels: pa.Array,
+    counts: pa.Array,
+    areas: pa.Array,
+    **lists: pa.Array,
+) -> pa.Table:
+    n = len(rows)
+    none = pa.array(np.zeros(n + 1, np.int32))
+    empty = pa.ListArray.from_arrays(none, pa.array([], pa.string()))
+    no_numbers = pa.ListArray.from_arrays(none, pa.array([], pa.uint64()))
+    return pa.table(
+        {
+            "key": _keys(corpus, rows),
+            "shape": _same(shape, n),
+            "unit": _keys(corpus, units),
+            "license": _same("unknown", n),
+            "labels": labels,
+            "counts": counts,
+            "areas": areas,
+            "crowds": lists.get("crowds", empty),
+            "exhaustive": lists.get("exhaustive", empty),
+            "absent": empty,
+            "phrases": lists.get("phrases", no_numbers),
+            "names": _own(pa.array((rows.astype(np.uint64) + np.uint64(1)) * _SPREAD)),
+            "images": pa.array(images, pa.int32()),
+            "regions": pa.array(regions, pa.int32()),
+            "tracks": pa.array(tracks, pa.int32()),
+            "longest": pa.array(longest, pa.int32()),
+            "corpus": _same(corpus, n),
+        }
+    )
+
+
+def _class_names(spec: Photos) -> pa.Array:
+    whole = spec.classes - spec.parts
+    names = [f"class {i}" for i in range(whole)]
+    names += [f"class {i % max(whole, 1)}:part {i % 7}" for i in range(spec.parts)]
+    return pa.array(names)
+
+
+def _raw(corpus: str, seed: int, start: int) -> Any:
+    bits = Stream("synth", "photo records", corpus, str(seed), str(start)).below(1 << 62)
+    return np.random.PCG64(bits).random_raw
+
+
+def _unit(raw: Any, n: int) -> NDArray[np.float64]:
+    """Uniform in [0, 1)."""
+    return (np.asarray(raw(n), np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _below(raw: Any, limit: int, n: int) -> Ints:
+    return (_unit(raw, n) * limit).astype(np.int64)
+
+
+def _tail(raw: Any, limit: int, n: int) -> Ints:
+    """Numbers below a limit, small ones more often."""
+    return (_unit(raw, n) ** 2 * limit).astype(np.int64)
+
+
+def _own(values: pa.Array) -> pa.ListArray:
+    """Lists of one value each."""
+    return pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1), pa.int32()), values)
+
+
+def _same(text: str, n: int) -> pa.Array:
+    return pa.array([text], pa.string()).take(pa.array(np.zeros(n, np.int64)))
+
+
+def _keys(corpus: str, numbers: Ints) -> pa.Array:
+    text = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), 8, "0")
+    return pc.binary_join_element_wise(_same(corpus, len(numbers)), text, "/")
