@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from builders import asking
 from builders.frames import Sampler, Track, box_of, choose, follow, with_hidden
 from builders.tracking_turns import (
     LETTERS,
@@ -47,8 +48,8 @@ class ObjectTracking(Builder):
     """Draw from this many consecutive usable frames at a random place; None: from all."""
     given: Given | Literal["mixed"] = "mixed"
     """How the target is shown: its box in the question, a drawn rectangle, or both."""
-    turns: Literal["polling", "all", "mixed"] = "mixed"
-    """One frame a turn, or all frames in one answer."""
+    turns: asking.Turns = "mixed"
+    """One frame a turn, all frames in one answer, or a sample for each frame as in MIG-Bench."""
     asked: int | None = None
     """How many of the later frames are asked about; None: all of them."""
     objects: int = 1
@@ -57,7 +58,7 @@ class ObjectTracking(Builder):
     """Share of samples whose frames are out of order, with a last turn that asks for the order."""
     absent: float = 0.0
     """Share of later frames in polling samples in which the object is known not to be visible."""
-    naming: Literal["ordinal", "number", "mixed"] = "mixed"
+    naming: asking.Naming = "mixed"
     """`the third image`, `Image-3`, or either; never both in a sample."""
     per_clip: int = 1
     """Most samples a clip; every clip is used once before any is used again."""
@@ -83,6 +84,8 @@ class ObjectTracking(Builder):
             raise ValueError(f"objects: expected 1 to {len(LETTERS)}, found {self.objects}")
         if self.per_clip < 1 or (self.asked is not None and self.asked < 1):
             raise ValueError("per_clip and asked: expected at least 1")
+        if self.turns == "apart" and self.shuffled:
+            raise ValueError("shuffled: the order is asked after the boxes, not apart from them")
         if not (0 <= self.shuffled <= 1 and 0 <= self.absent <= 1):
             raise ValueError("shuffled and absent: expected a share from 0 to 1")
 
@@ -96,7 +99,7 @@ class ObjectTracking(Builder):
         """One sample of the clip; `Rejected` where no object is visible often enough."""
         clip = records[0]
         out_of_order = rng.uniform() < self.shuffled
-        one_by_one = self.turns == "polling" or (self.turns == "mixed" and rng.below(2) == 0)
+        one_by_one = asking.one_by_one(self.turns, rng)
         objects = 1 if out_of_order else rng.between(1, self.objects)
         found = follow(clip, objects, self.frames[0], self._usable, rng)
         frames = choose(found.frames, self.sampler, self.frames, self.span, rng)
@@ -106,11 +109,15 @@ class ObjectTracking(Builder):
         if out_of_order:
             rng.shuffle(frames)
         scene = self._scene(found.tracks, frames, reference, out_of_order, rng)
+        images = [shown(clip.images[frame], scene, i) for i, frame in enumerate(frames)]
+        if self.turns == "apart":
+            for place in scene.asked:
+                yield self.sample(records, images, polling(scene._replace(asked=[place]), rng))
+            return
         alone = one_by_one or len(scene.asked) == 1
         turns = polling(scene, rng) if alone else [all_at_once(scene, rng)]
         if out_of_order:
             turns = with_order(turns, scene, rng)
-        images = [shown(clip.images[frame], scene, i) for i, frame in enumerate(frames)]
         yield self.sample(records, images, turns)
 
     def _usable(self, region: Region, image: Image) -> bool:

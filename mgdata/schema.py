@@ -140,18 +140,21 @@ def _structs(kind: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
 
 def _sentences(kind: type[msgspec.Struct]) -> dict[str, str]:
     """The sentence under each field of a struct, by the field's encoded name."""
-    encoded = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
-    sentences: dict[str, str] = {}
+    told = field_texts(kind)
+    fields = msgspec.structs.fields(kind)
+    return {field.encode_name: told[field.name] for field in fields if field.name in told}
+
+
+def field_texts(kind: type) -> dict[str, str]:
+    """The text under each annotated field of a class and of those it extends, on one line."""
+    texts: dict[str, str] = {}
     for parent in reversed(kind.__mro__):
-        if not issubclass(parent, msgspec.Struct):
-            continue
-        if parent is msgspec.Struct:
+        if parent.__module__.partition(".")[0] in ("builtins", "abc", "msgspec"):
             continue
         body = ast.parse(textwrap.dedent(inspect.getsource(parent))).body[0]
         assert isinstance(body, ast.ClassDef)
         for field, text in zip(body.body, body.body[1:], strict=False):
-            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
-                name = ast.unparse(field.target)
-                if isinstance(text.value, ast.Constant) and name in encoded:
-                    sentences[encoded[name]] = " ".join(str(text.value.value).split())
-    return sentences
+            said = text.value if isinstance(text, ast.Expr) else None
+            if isinstance(field, ast.AnnAssign) and isinstance(said, ast.Constant):
+                texts[ast.unparse(field.target)] = " ".join(str(said.value).split())
+    return texts

@@ -374,3 +374,12 @@ def test_sentences_begin_with_a_capital_and_end() -> None:
             assert turn.answer[0].isupper() or turn.answer[0] in "<-", turn.answer
             assert "  " not in question + turn.answer
             assert not re.search(r"[{}\[\]|]|\.\.|,,", question + turn.answer)
+
+
+def test_questions_asked_apart_are_samples_of_their_own_over_the_same_images() -> None:
+    found = built(clip(), turns="apart", frames=(6, 6), given="coordinates")
+    assert len(found) > 20 and len(found) % 5 == 0
+    for five in zip(*[iter(found)] * 5, strict=True):
+        assert all(sample.images == five[0].images for sample in five)
+        assert sorted(sample.turns[0].asked for sample in five) == [(i,) for i in range(1, 6)]
+        assert all(len(sample.turns) == 1 and sample.turns[0].regions for sample in five)
