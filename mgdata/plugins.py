@@ -32,6 +32,12 @@ from mgdata.placeholders import fill
 from mgdata.storage import Root
 
 
+Grouping = Literal["alone", "one has", "all share", "two share", "any"]
+"""Each record by itself; the first has one thing of a class that no other has at all; all have
+exactly one class in common; both have one thing of the same class, or of the same part; or sets
+of which nothing but the common rules is promised."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Corpus(ABC):
     """Reads one on-disk format into records.
@@ -102,6 +108,8 @@ class Builder(ABC):
     """Shapes of the records it can use."""
     targets: ClassVar[str]
     """`one`, `many`, `none` or a mixture in words, for the list of tasks."""
+    grouping: ClassVar[Grouping] = "alone"
+    """What `groups` promises of the records it puts together; `mgdata.audit` checks it."""
 
     def groups(self, index: Index, rng: Stream) -> Iterator[Sequence[int]]:
         """Rows of the index that belong together, best first; called once a split.
