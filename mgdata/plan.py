@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from mgdata import media
 from mgdata.data import Flow, Image, Sample
 from mgdata.edits import Codec, render
-from mgdata.errors import EnvironmentFailure, StorageError, boundary
+from mgdata.errors import EnvironmentFailure, Rejected, StorageError, boundary
 from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.manifest import Entry
@@ -161,12 +162,12 @@ def _mean_bytes(loaded: Loaded, images: Sequence[Image]) -> float:
     for image in images:
         corpus, _, path = image.uri.partition(":")
         try:
-            sizes.append(loaded.corpora[corpus].root.size(path))
-        except StorageError:
+            sizes.append(media.size(loaded.corpora[corpus].root, path))
+        except (StorageError, Rejected):
             continue
     if not sizes:
         return 0.0
-    edited = [image for image in images if image.edits]
+    edited = [image for image in images if image.edits or media.is_frame(image.uri)]
     share = len(edited) / len(images)
     return sum(sizes) / len(sizes) * (1 - share + share * _growth(loaded, edited))
 
@@ -180,7 +181,7 @@ def _growth(loaded: Loaded, edited: Sequence[Image]) -> float:
         corpus, _, path = image.uri.partition(":")
         measured = measurer(image)
         if isinstance(measured, Image):
-            data = loaded.corpora[corpus].root.read(path)
+            data = media.read(loaded.corpora[corpus].root, path)
             before, after = before + len(data), after + len(render(data, measured, codec))
     return after / before if before else 1.0
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mgdata import placeholders
+from mgdata import media, placeholders
 from mgdata.data import Drop, Image, Sample, Target
 from mgdata.edits import Codec, render
 from mgdata.errors import MgdataError
@@ -128,7 +128,7 @@ def _rows(store: Store, path: str) -> Iterator[dict[str, Any]]:
 def _pixels(image: Image, roots: Mapping[str, Root], codec: Codec) -> bytes | None:
     corpus, _, path = image.uri.partition(":")
     try:
-        data = roots[corpus].read(path)
+        data = media.read(roots[corpus], path)
         return render(data, image, codec) if image.edits else data
     except MgdataError:
         return None

@@ -14,6 +14,7 @@ import msgspec
 
 from mgdata.data import Drop, Record
 from mgdata.errors import EnvironmentFailure, Rejected, StorageError, UsageError, boundary
+from mgdata.media import file_of
 from mgdata.plugins import Corpus
 from mgdata.validity import record_fault
 
@@ -142,7 +143,7 @@ def _missing(tally: _Tally, corpus: Corpus, uris: Iterable[str]) -> list[str]:
     """Paths of images that are not in the listing of their folder."""
     absent: list[str] = []
     for uri in uris:
-        path = uri.removeprefix(f"{corpus.name}:").partition("#")[0]
+        path = file_of(uri.removeprefix(f"{corpus.name}:"))
         folder, _, name = path.rpartition("/")
         if folder not in tally.folders:
             tally.folders[folder] = frozenset(corpus.root.list(folder))

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
+from mgdata import media
 from mgdata.data import Drop, Edit, Image, Record, Scalar
 from mgdata.engine.stage import Worker
 from mgdata.errors import boundary
@@ -66,7 +67,7 @@ class Measurer:
         corpus, _, path = image.uri.partition(":")
         facts: dict[str, Scalar] = {}
         try:
-            data = self._roots[corpus].read(path)
+            data = media.read(self._roots[corpus], path)
             for name, measure in self._measures.items():
                 with boundary(f"measure {name}", image.uri):
                     facts.update(_plain(measure.image(image, data)))
@@ -76,7 +77,8 @@ class Measurer:
         if image.orientation != 1:
             edits.append(Edit(kind="upright"))
             notes.append("turned upright")
-        if why := facts.pop("convert", None):
+        # What a video's frame comes as is no file to publish: a PNG ten times a JPEG's size.
+        if why := facts.pop("convert", None) or ("video frame" if media.is_frame(path) else None):
             edits.append(Edit(kind="convert"))
             notes.append(f"converted: {why}")
         own = {name: facts.pop(name) for name in ("sha256", "format") if name in facts}

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
+from mgdata import media
 from mgdata.data import Image, Sample, Target, Turn
 from mgdata.edits import Codec, render
 from mgdata.engine.stage import Worker
@@ -130,14 +131,15 @@ class Pending:
         name = sha256[:16] + _ENDINGS.get(image.format, ".jpg")
         if name not in self._pictures:
             # One byte more than it had, so that a file that has grown is noticed too.
-            found = self._root(image).readinto(_path(image), self._pictures.room(size + 1))
+            room = self._pictures.room(size + 1)
+            found = media.readinto(self._root(image), _path(image), room)
             _refuse_changed(image, found)
             self._pictures.take(name, size)
         return name, sha256
 
     def _rendered(self, image: Image) -> tuple[str, str]:
         """An image that has to be decoded, edited and encoded anew."""
-        data = self._root(image).read(_path(image))
+        data = media.read(self._root(image), _path(image))
         _refuse_changed(image, len(data))
         data = render(data, image, self._stage.codec)
         self._counts["images re-encoded"] += 1

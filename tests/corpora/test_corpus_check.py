@@ -109,7 +109,7 @@ class Careless(Corpus):
 
     def records(self, part: str) -> Iterator[Record | Drop]:
         del part
-        for name in ("there/1.jpg", "gone/2.jpg", "there/3.jpg#7"):
+        for name in ("there/1.jpg", "gone/2.jpg", "there/3.mp4#frame=7"):
             image = Image(uri=self.uri(name), width=8, height=8)
             region = Region(image=0, box=Box(0, 0, 4, 4), label="cat")
             yield Record(
@@ -124,7 +124,7 @@ class Careless(Corpus):
 
 def test_an_image_that_a_record_names_but_is_not_on_disk_is_reported(tmp_path: Path) -> None:
     put(tmp_path / "there/1.jpg", b"")
-    put(tmp_path / "there/3.jpg", b"")
+    put(tmp_path / "there/3.mp4", b"")
     report = check(Careless(name="mine", root=Root(str(tmp_path))))
     assert (report.records, report.missing_images) == (3, 1)
     assert report.missing == ("gone/2.jpg",)
