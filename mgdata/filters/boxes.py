@@ -1,4 +1,4 @@
-"""Drops samples whose targets are too small or too large to be worth asking for."""
+"""Drops samples whose targets are too small, too large or too elongated to be worth asking for."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ class Boxes(Filter):
     """Smallest share of the image, 0 to 1."""
     max_area: float = 1.0
     """Largest share of the image, 0 to 1."""
+    max_aspect: float | None = None
+    """Longer side by shorter side, at most; None: any."""
+
+    def __post_init__(self) -> None:
+        """Refuse bands that no box could be in."""
+        if self.max_aspect is not None and not self.max_aspect >= 1:
+            raise ValueError(f"max_aspect: expected at least 1, found {self.max_aspect}")
+        if not self.min_area <= self.max_area:
+            raise ValueError(
+                f"max_area: expected at least min_area, {self.min_area}, found {self.max_area}"
+            )
 
     def sample(self, sample: Sample) -> Drop | None:
         """A drop for the first target outside the bands."""
@@ -25,8 +36,12 @@ class Boxes(Filter):
             for target in turn.targets:
                 image, box = sample.images[target.image], target.box
                 share = box.area / (image.width * image.height)
-                if min(box.width, box.height) < self.min_side:
-                    return self._drop(sample, "target too thin", f"{box.width:g}x{box.height:g}")
+                shorter, longer = sorted((box.width, box.height))
+                sides = f"{box.width:g}x{box.height:g}"
+                if shorter < self.min_side:
+                    return self._drop(sample, "target too thin", sides)
+                if self.max_aspect is not None and longer > self.max_aspect * shorter:
+                    return self._drop(sample, "target too elongated", sides)
                 if not self.min_area <= share <= self.max_area:
                     reason = "target too small" if share < self.min_area else "target too large"
                     return self._drop(sample, reason, f"{share:.4f} of the image")
