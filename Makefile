@@ -10,7 +10,7 @@ CORPORA ?= ../shared/corpora
 LAYOUTS = got10k lasot trackingnet motchallenge
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check real bench pages schemas constraints clean
+.PHONY: help setup demo test check real bench plan-full pages schemas constraints clean
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -48,6 +48,9 @@ real: setup  ## Build from real corpora and check the release: CORPORA=folder
 
 bench: setup  ## Measure the figures, each against its floor
 	$(BIN)/python -m tests.benchmarks
+
+plan-full: setup  ## Plan the large recipes at published size and audit their groups
+	$(BIN)/python -m tests.benchmarks.plan_full
 
 pages: setup  ## Write docs/reference/ anew from the plug-ins' docstrings
 	$(BIN)/python -m mgdata.pages

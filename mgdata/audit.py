@@ -19,6 +19,8 @@ from mgdata.plugins import Grouping
 
 FAULTS = 20
 """Faults told of one list; there may be more."""
+AT_ONCE = 4096
+"""Groups whose records are held at a time."""
 
 
 class Photo(NamedTuple):
@@ -75,11 +77,13 @@ def _all_faults(
     if grouping == "alone":
         yield from (f"rows {tuple(g)} are not alone" for g in groups if len(g) != 1)
         return
-    photos = _photos(index, {row for group in groups for row in group})
-    for group in groups:
-        members = [photos[row] for row in group]
-        if fault := _common(members) or _promised(members, grouping):
-            yield f"{', '.join(member.key for member in members)}: {fault}"
+    for start in range(0, len(groups), AT_ONCE):
+        some = groups[start : start + AT_ONCE]
+        photos = _photos(index, {row for group in some for row in group})
+        for group in some:
+            members = [photos[row] for row in group]
+            if fault := _common(members) or _promised(members, grouping):
+                yield f"{', '.join(member.key for member in members)}: {fault}"
 
 
 def _common(members: list[Photo]) -> str | None:

@@ -31,7 +31,6 @@ from mgdata.index import Index
 from mgdata.placeholders import fill
 from mgdata.storage import Root
 
-
 Grouping = Literal["alone", "one has", "all share", "two share", "any"]
 """Each record by itself; the first has one thing of a class that no other has at all; all have
 exactly one class in common; both have one thing of the same class, or of the same part; or sets

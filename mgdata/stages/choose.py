@@ -46,26 +46,27 @@ def assign_splits(index: Index, shares: Mapping[str, float], seed: int) -> np.nd
     """
     units = index.text("unit").combine_chunks().dictionary_encode()
     codes = units.indices.to_numpy()
-    names = units.dictionary.to_pylist()
-    weights = np.bincount(codes, minlength=len(names))
-    salt = str(seed).encode()
-    ranks = [hashlib.blake2b(n.encode(), digest_size=8, key=salt).digest() for n in names]
+    weights = np.bincount(codes, minlength=len(units.dictionary))
     _, first = np.unique(codes, return_index=True)
-    corpora = index.text("corpus").take(pa.array(first)).to_pylist()
-    order = sorted(range(len(names)), key=lambda i: (corpora[i], ranks[i]))
-    chosen = np.zeros(len(names), np.int8)
+    home = index.text("corpus").take(pa.array(first)).combine_chunks().dictionary_encode()
+    corpora = np.argsort(np.argsort(home.dictionary.to_pylist()))[home.indices.to_numpy()]
+    order = np.lexsort((_ranks(units.dictionary, seed), corpora))
+    chosen = np.zeros(len(order), np.int8)
     ends = np.cumsum(list(shares.values()))
-    begin = 0
-    while begin < len(order):
-        end = begin
-        while end < len(order) and corpora[order[end]] == corpora[order[begin]]:
-            end += 1
-        some = np.array(order[begin:end])
+    for some in np.split(order, np.flatnonzero(np.diff(corpora[order])) + 1):
         total = weights[some].sum()
         middle = (np.cumsum(weights[some]) - weights[some] / 2) / total
         chosen[some] = np.minimum(np.searchsorted(ends, middle, side="right"), len(ends) - 1)
-        begin = end
     return chosen[codes]
+
+
+def _ranks(names: pa.Array, seed: int) -> np.ndarray[Any, Any]:
+    """A 64-bit hash of each name; a piece at a time, as Python's text weighs much."""
+    salt, ranks = str(seed).encode(), bytearray()
+    for start in range(0, len(names), 65_536):
+        for name in names[start : start + 65_536].to_pylist():
+            ranks += hashlib.blake2b(name.encode(), digest_size=8, key=salt).digest()
+    return np.frombuffer(bytes(ranks), ">u8").astype(np.uint64)
 
 
 def allowed(index: Index, filters: Mapping[str, Filter]) -> tuple[Mask, list[Drop]]:
