@@ -13,7 +13,7 @@ from made import index, record
 from mgdata import registry
 from mgdata.data import Drop, Image, Record, Sample, Target, Turn
 from mgdata.errors import Rejected
-from mgdata.geometry import Box
+from mgdata.geometry import Box, clip, valid
 from mgdata.identity import Stream
 from mgdata.notations import conversation
 from mgdata.plugins import Builder, Notation
@@ -61,7 +61,12 @@ def told(targets: tuple[Target, ...], turn: Turn) -> Turn:
 
 
 def in_the_next_image(target: Target, images: tuple[Image, ...]) -> Target:
-    return msgspec.structs.replace(target, image=(target.image + 1) % len(images))
+    place = (target.image + 1) % len(images)
+    # Where the next image is a small crop, a box of the large one may not be written there.
+    box = clip(target.box, images[place].width, images[place].height)
+    if not valid(box, images[place].width, images[place].height):
+        box = Box(0, 0, images[place].width, images[place].height)
+    return msgspec.structs.replace(target, image=place, box=box)
 
 
 def in_the_far_corner(target: Target, images: tuple[Image, ...]) -> Target:
