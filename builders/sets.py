@@ -10,7 +10,7 @@ twice, in whatever order.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from mgdata.data import ALL
 from mgdata.identity import Stream
 from mgdata.index import Index, Lists
 
-Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
+Ints = np.ndarray[tuple[int], np.dtype[Any]]
+"""Integers of 32 bits where there is one a label: three million photos have a hundred million."""
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Band = tuple[float, float]
 """Smallest and largest share of its image that a box may cover."""
@@ -26,6 +27,8 @@ Band = tuple[float, float]
 _NONE: Ints = np.zeros(0, np.int64)
 TRIES = 48
 """Photos looked at for one place of a set before it is given up."""
+AT_ONCE = 4_000_000
+"""Entries looked up at a time, and the most that `one_has` sorts: of more, a random part."""
 
 
 class Entries(NamedTuple):
@@ -42,32 +45,35 @@ class Entries(NamedTuple):
         return Entries(self.positions[mask], self.codes[mask])
 
 
+class _Coded(NamedTuple):
+    """A list column of classes: position i has `codes[starts[i]:starts[i + 1]]`; -1 is `ALL`."""
+
+    starts: Ints
+    codes: Ints
+
+    def of(self, position: int) -> Ints:
+        return self.codes[self.starts[position] : self.starts[position + 1]]
+
+    def positions(self) -> Ints:
+        """The position that each code belongs to."""
+        lengths = np.diff(self.starts)
+        return np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+
+
 class Photos:
     """The photos of one index view by position, from 0, and the classes in them by code."""
 
     def __init__(self, index: Index, cap: int) -> None:
         self.rows: Ints = index.rows
         self.cap = cap
-        labels = index.lists("labels")
-        crowds, sure, away = (index.lists(name) for name in ("crowds", "exhaustive", "absent"))
-        self.names = sorted({*labels.names, *crowds.names, *sure.names, *away.names} - {ALL})
+        columns = [index.lists(name) for name in ("labels", "crowds", "exhaustive", "absent")]
+        self.names = sorted({name for lists in columns for name in lists.names} - {ALL})
         code = {name: i for i, name in enumerate(self.names)}
-        self._size = max(1, len(self.names))
-        self._entries = _flat(labels, code)
+        self._labels, self._crowds, self._sure, self._absent = (_coded(x, code) for x in columns)
         self._counts = index.lists("counts").values
         self._areas = index.lists("areas").values
-        self._first_of = labels.starts
-        self._crowded = self._keys(_flat(crowds, code))
-        self._present = _sorted(self._keys(self._entries), self._crowded)
-        self._starts: Ints = np.searchsorted(
-            self._present, np.arange(len(self.rows) + 1) * self._size
-        )
-        self._absent = _sorted(self._keys(_flat(away, code)))
-        listed = _flat(sure, code)
-        named = listed.codes >= 0
         self._all: Mask = np.zeros(len(self.rows), np.bool_)
-        self._all[listed.positions[~named]] = True
-        self._sure = _sorted(self._keys(listed.where(named)))
+        self._all[self._sure.positions()[self._sure.codes < 0]] = True
         self._unit: Ints = _codes(index, "unit")
         self._corpus: Ints = _codes(index, "corpus")
         self._members: dict[int, Ints] = {}
@@ -98,30 +104,28 @@ class Photos:
         """
         kept = (self._areas >= area[0]) & (self._areas <= area[1])
         kept &= self._counts == 1 if single else self._counts >= 1
-        if largest and len(kept):
-            lengths = np.diff(self._first_of)
-            most = np.maximum.reduceat(self._areas, self._first_of[:-1][lengths > 0])
-            kept &= self._areas >= np.repeat(most, lengths[lengths > 0])
+        if largest:
+            kept &= self._areas >= self._largest()
+        positions = self._labels.positions()
         if everything:
-            kept &= self._all[self._entries.positions]
-        left = self._entries.where(kept)
-        keys = self._keys(left)
-        fit = ~_in(keys, self._crowded)
+            kept &= self._all[positions]
+        left = Entries(positions[kept], self._labels.codes[kept])
+        fit = ~self._listed(left, self._crowds)
         if complete:
-            fit &= self._all[left.positions] | _in(keys, self._sure)
-        return left.where(fit)
+            fit &= self._all[left.positions] | self._listed(left, self._sure)
+        return left if fit.all() else left.where(fit)
 
     def known_absent(self, position: int, code: int) -> bool:
         """Whether a class of the photo's corpus is known not to be in it."""
-        key = position * self._size + code
-        if _has(self._present, key):
+        if code in self._labels.of(position) or code in self._crowds.of(position):
             return False
-        return bool(self._all[position]) or _has(self._absent, key) or _has(self._sure, key)
+        if self._all[position]:
+            return True
+        return code in self._absent.of(position) or code in self._sure.of(position)
 
     def classes(self, position: int) -> set[int]:
         """Codes of all that is annotated in a photo, crowds too."""
-        keys = self._present[self._starts[position] : self._starts[position + 1]]
-        return set((keys - position * self._size).tolist())
+        return {*self._labels.of(position).tolist(), *self._crowds.of(position).tolist()}
 
     def free(self, position: int, chosen: Sequence[int]) -> bool:
         """Whether a photo may join a set: below its cap, of the same corpus and of another unit."""
@@ -164,12 +168,37 @@ class Photos:
     def _listed_without(self, code: int) -> Ints:
         """Photos that say of a class itself that it is not there, or list it as annotated."""
         if self._without is None:
-            keys = _sorted(self._absent, self._sure)
-            self._without, _ = _by_class(keys // self._size, keys % self._size)
+            both = [self._absent, self._sure]
+            positions = np.concatenate([lists.positions() for lists in both])
+            codes = np.concatenate([lists.codes for lists in both])
+            self._without, _ = _by_class(positions[codes >= 0], codes[codes >= 0])
         return self._without.get(code, _NONE)
 
-    def _keys(self, entries: Entries) -> Ints:
-        return entries.positions * self._size + entries.codes
+    def _largest(self) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+        """For each label of each photo, the area of the photo's largest box."""
+        starts = self._labels.starts
+        lengths = np.diff(starts)
+        if not len(self._areas):
+            return self._areas
+        return np.repeat(
+            np.maximum.reduceat(self._areas, starts[:-1][lengths > 0]), lengths[lengths > 0]
+        )
+
+    def _listed(self, entries: Entries, lists: _Coded) -> Mask:
+        """Which entries are in a list column."""
+        # Nearly in order already, which a merge sort uses (7 times faster here).
+        among = np.sort(self._keys(lists.positions(), lists.codes), kind="stable")
+        found = np.zeros(len(entries), np.bool_)
+        for start in range(0, len(entries) if len(among) else 0, AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            keys = self._keys(entries.positions[some], entries.codes[some])
+            at = np.minimum(np.searchsorted(among, keys), len(among) - 1)
+            found[some] = among[at] == keys
+        return found
+
+    def _keys(self, positions: Ints, codes: Ints) -> Ints:
+        """One number for a photo and a class, or for a photo and `ALL`."""
+        return positions.astype(np.int64) * (len(self.names) + 1) + codes + 1
 
 
 def interleaved(codes: Ints, rng: Stream, power: float = 0.5) -> Ints:
@@ -196,6 +225,7 @@ def one_has(
     photos: Photos, entries: Entries, images: tuple[int, int], rng: Stream, power: float = 0.5
 ) -> Iterator[tuple[int, ...]]:
     """Rows of sets whose first photo has one thing of a class that no other photo has at all."""
+    entries = _part(photos, entries, rng)
     for i in interleaved(entries.codes, rng, power).tolist():
         first, code = int(entries.positions[i]), int(entries.codes[i])
         if not photos.free(first, ()):
@@ -275,6 +305,14 @@ def pairs(
                 break
 
 
+def _part(photos: Photos, entries: Entries, rng: Stream) -> Entries:
+    """The entries of a random part of the photos where there are more than anyone asks for."""
+    if len(entries) <= AT_ONCE:
+        return entries
+    place = rng.permutation(len(photos))
+    return entries.where(place[entries.positions] < len(photos) * AT_ONCE // len(entries))
+
+
 def _by_class(values: Ints, classes: Ints) -> tuple[dict[int, Ints], Ints]:
     """Values by class in the order they come, and each value's place in its class."""
     by_class = np.argsort(classes, kind="stable")
@@ -286,16 +324,9 @@ def _by_class(values: Ints, classes: Ints) -> tuple[dict[int, Ints], Ints]:
     return dict(zip(found.tolist(), parts, strict=True)) if len(values) else {}, place
 
 
-def _flat(lists: Lists, code: dict[str, int]) -> Entries:
-    """Positions and common codes of a list column of labels; -1 for `ALL`."""
-    common = np.array([code.get(name, -1) for name in lists.names] or [0], np.int64)
-    at = np.repeat(np.arange(len(lists.starts) - 1), np.diff(lists.starts))
-    return Entries(at, common[lists.values.astype(np.int64)])
-
-
-def _sorted(*keys: Ints) -> Ints:
-    """Keys in order; they come nearly so, which a merge sort uses (7 times faster here)."""
-    return np.sort(np.concatenate(keys), kind="stable")
+def _coded(lists: Lists, code: dict[str, int]) -> _Coded:
+    common = np.array([code.get(name, -1) for name in lists.names] or [0], np.int32)
+    return _Coded(lists.starts, common[lists.values.astype(np.int32, copy=False)])
 
 
 def _codes(index: Index, column: str) -> Ints:
@@ -304,16 +335,3 @@ def _codes(index: Index, column: str) -> Ints:
         return np.zeros(len(index), np.int64)
     coded = index.text(column).combine_chunks().dictionary_encode()
     return coded.indices.to_numpy().astype(np.int64)
-
-
-def _in(keys: Ints, among: Ints) -> Mask:
-    """Which keys are among sorted ones."""
-    if not len(among):
-        return np.zeros(len(keys), np.bool_)
-    at = np.minimum(np.searchsorted(among, keys), len(among) - 1)
-    return among[at] == keys
-
-
-def _has(among: Ints, key: int) -> bool:
-    at = int(np.searchsorted(among, key))
-    return at < len(among) and int(among[at]) == key
