@@ -1,6 +1,9 @@
+import hashlib
 import io
+import json
 import os
 import struct
+from collections import Counter
 from pathlib import Path
 
 import av
@@ -11,10 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Picture
 
-from mgdata import media
+from mgdata import media, recipe
+from mgdata.data import Drop, Image
 from mgdata.errors import MissingFile, OutsideRoot, Rejected
 from mgdata.images import verify
+from mgdata.recipe import Loaded
+from mgdata.release.check import check
+from mgdata.run import Run
+from mgdata.stages.measure import Measurer
 from mgdata.storage import Root
+from mgdata.synth import write as write_corpus
 
 
 def level(number: int) -> int:
@@ -257,3 +266,130 @@ def test_parts_of_remote_files_are_read_through_a_file_object(videos: Root, tabl
     for ending in ("#frame=0", "#row=0&column=plain"):
         with pytest.raises(MissingFile):
             media.read(root, f"none{ending}")
+
+
+# From a video to a release.
+
+TASK = '''
+"""Same thing: a box is given in one camera's picture; where is the thing in the others?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mgdata.data import Association, Drop, Record, Sample, Shape, Target, Turn
+from mgdata.identity import Stream
+from mgdata.plugins import Builder
+
+
+@dataclass(frozen=True, kw_only=True)
+class SameThing(Builder):
+    """One sample a moment."""
+
+    association: ClassVar[Association] = "spatial"
+    shapes: ClassVar[tuple[Shape, ...]] = ("views",)
+    targets: ClassVar[str] = "one"
+
+    def build(self, records: Sequence[Record], rng: Stream) -> Iterator[Sample | Drop]:
+        """The first thing that two cameras see, marked in the first."""
+        (moment,) = records
+        for region in moment.regions:
+            seen = [r for r in moment.regions if r.track == region.track and r.box]
+            if len(seen) > 1:
+                break
+        given = seen[0].box
+        turn = Turn(
+            question="Where is it in the second image? It is at <region:0> in the first.",
+            answer="<target:0>",
+            regions=(Target(image=0, box=given),),
+            targets=(Target(image=1, box=seen[1].box),),
+            asked=(1,),
+        )
+        yield self.sample(records, [moment.images[r.image] for r in seen[:2]], [turn])
+'''
+RECIPE = """
+name: moments
+seed: 1
+corpora: {egoexo4d: {with: {min_pixels: 50}}}
+splits: {train: 1.0}
+tasks: {same_thing: {builder: "./same.py:SameThing", samples: 10}}
+build: {groups: 3}
+"""
+
+
+@pytest.fixture(scope="module")
+def moments(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Loaded]:
+    """A finished run over takes in video."""
+    folder = tmp_path_factory.mktemp("moments")
+    write_corpus("egoexo4d", folder / "takes", clips=4, frames=16, size=(160, 120), seed=5)
+    (folder / "same.py").write_text(TASK)
+    (folder / "moments.yaml").write_text(RECIPE)
+    loaded = recipe.load(folder / "moments.yaml", {"egoexo4d": str(folder / "takes")})
+    with Run(loaded, str(folder / "run"), tell=lambda *_: None) as run:
+        assert not run.until("release").short
+    return folder / "run", loaded
+
+
+def test_a_frame_is_published_once_encoded_as_the_release_encodes(
+    moments: tuple[Path, Loaded],
+) -> None:
+    folder, loaded = moments
+    files = sorted((folder / "release/data").rglob("*.parquet"))
+    rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+    assert len(rows) == 10
+    root = loaded.corpora["egoexo4d"].root
+    for row in rows:
+        assert len({info["view"] for info in row["image_info"]}) == 2
+        for image, info in zip(row["images"], row["image_info"], strict=True):
+            header = verify(image["bytes"], "strict")
+            assert (header.format, header.width, header.height) == ("jpeg", info["width"], info["height"])  # fmt: skip
+            assert hashlib.sha256(image["bytes"]).hexdigest() == info["sha256"]
+            path = info["uri"].removeprefix("egoexo4d:")
+            assert media.part_of(path) == (path.partition("#")[0], info["frame"], 0, "")
+            stored = np.asarray(Picture.open(io.BytesIO(media.read(root, path))), np.int16)
+            published = np.asarray(Picture.open(io.BytesIO(image["bytes"])), np.int16)
+            assert np.abs(stored - published).mean() < 3
+            assert len(image["bytes"]) < media.size(root, path) / 2
+    verdict = check(folder)
+    assert (verdict.rows, verdict.counts) == (10, {})
+
+
+def test_the_reason_for_encoding_frames_anew_is_counted(moments: tuple[Path, Loaded]) -> None:
+    entries = [json.loads(f.read_text()) for f in (moments[0] / "manifest/build").rglob("*.json")]
+    counts = Counter[str]()
+    for entry in entries:
+        counts.update(entry["counts"])
+    assert counts["converted: video frame"] == counts["images measured"] > 0
+
+
+def test_a_plan_foretells_the_size_of_frames_as_they_will_be_published(
+    moments: tuple[Path, Loaded], tmp_path: Path
+) -> None:
+    folder, loaded = moments
+    with Run(loaded, str(tmp_path / "plan"), tell=lambda *_: None) as run:
+        found = run.plan()
+    published = {
+        image["path"]: len(image["bytes"])
+        for file in (folder / "release/data").rglob("*.parquet")
+        for row in pq.read_table(file).to_pylist()
+        for image in row["images"]
+    }
+    assert found.bytes == pytest.approx(sum(published.values()), rel=0.35)
+
+
+def test_a_video_that_broke_since_it_was_ingested_is_a_drop(
+    moments: tuple[Path, Loaded],
+) -> None:
+    _, loaded = moments
+    measurer = Measurer(loaded.roots, loaded.measures)
+    path = "egoexo4d:takes/{}/frame_aligned_videos/cam01.mp4#frame={}"
+    takes = sorted(path.name for path in (moments[0].parent / "takes/takes").iterdir())
+    image = Image(uri=path.format(takes[0], 999), width=160, height=120)
+    drop = measurer(image)
+    assert isinstance(drop, Drop)
+    assert (drop.stage, drop.reason) == ("measure", "frame beyond the end of the video")
+    gone = measurer(Image(uri=path.format("gone", 1), width=160, height=120))
+    assert isinstance(gone, Drop)
+    assert gone.reason == "unreadable file" and "missing file" in str(gone.value)
