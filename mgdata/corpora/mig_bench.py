@@ -34,7 +34,7 @@ import msgspec
 
 from mgdata.corpora import clips
 from mgdata.data import Drop, Image, Record, Region, Shape
-from mgdata.errors import MissingFile, OutsideRoot, Rejected
+from mgdata.errors import MissingFile, OutsideRoot, Rejected, StorageError
 from mgdata.geometry import THOUSAND, Box, upright
 from mgdata.headers import HEAD, Header, Incomplete, probe
 from mgdata.identity import content_id
@@ -239,6 +239,8 @@ class MigBench(Corpus):
             return Rejected("missing image", path)
         except OutsideRoot:
             return Rejected(clips.OUTSIDE, path)
+        except StorageError as error:  # one item's folder or permissions, not the whole file's
+            return Rejected("unreadable file", str(error))
         except Rejected as error:
             return Rejected(error.reason, path if error.value is None else f"{path}: {error.value}")
 

@@ -176,11 +176,13 @@ def test_an_item_again_is_dropped_and_two_answers_drop_both(tmp_path: Path) -> N
 
 
 def test_images_that_are_missing_damaged_or_outside_lose_their_item_only(tmp_path: Path) -> None:
-    corpus = bench(tmp_path, item(), item("view_diff"), item("refer_grounding"), item("reasoning"))
+    tasks = ("diff", "view_diff", "refer_grounding", "correspondence", "reasoning")
+    corpus = bench(tmp_path, *map(item, tasks))
     (tmp_path / "images/diff/case_1.jpg").unlink()
     put(tmp_path / "images/view_diff/case_0.jpg", "version https://git-lfs")
     items = json.loads((tmp_path / "MIG_data.json").read_text())
     items[2]["images"][0] = "../case.jpg"
+    items[3]["images"][0] = "./MIG-Bench/images"
     put(tmp_path / "MIG_data.json", json.dumps(items))
     found = read(corpus)
     reasons = [one.reason if isinstance(one, Drop) else one.key for one in found]
@@ -188,7 +190,8 @@ def test_images_that_are_missing_damaged_or_outside_lose_their_item_only(tmp_pat
         "missing image",
         "unreadable image",
         "path leaves the corpus root",
-        "bench/reasoning/3",
+        "unreadable file",
+        "bench/reasoning/4",
     ]
 
 
