@@ -188,7 +188,7 @@ class Differences(Builder):
         here, there = (reverse, as_is) if turned else (as_is, reverse)
         if here:
             return Scene(found, turned, (place,), told, names)
-        if self.missing == "turn" and there:
+        if self.missing != "other" and there:
             return Scene(found, not turned, (place,), told and turned, names)
         if self.missing == "other":
             # What the asked image lacks the other has, unless there are several changes.
@@ -212,7 +212,7 @@ class Differences(Builder):
         # One change may be called one; "every change" does not say how many there are.
         several = many or (self.many and rng.below(2) == 0)
         if self.unchanged:
-            where = "in each image that shows it" if both else f"in {image}"
+            where = "in both images (where visible)" if both else f"in {image}"
             text = self.words.pick(rng, "ask_open").fill(where=where)
         elif both:
             first, second = scene.names.one(0), scene.names.one(1)
