@@ -164,6 +164,9 @@ class Filter:
     chosen; `regions` sees a record on a worker, before a builder does; `sample` a finished sample.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Measures whose facts it reads: a recipe with this filter must have them."""
+
     def regions(self, record: Record) -> Iterator[tuple[int, str]]:
         """Positions of regions that must not be asked for, each with the reason.
 

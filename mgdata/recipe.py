@@ -210,6 +210,17 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
             f"{file}: measures: integrity is missing, which finds broken images and gives each "
             "its hash: add `integrity: {}`"
         )
+    filters: dict[str, Filter] = {
+        name: made("filters", name, settings, f"filters.{name}")
+        for name, settings in recipe.filters.items()
+    }
+    for name, found in filters.items():
+        for needed in found.needs:
+            if needed not in recipe.measures:
+                raise UsageError(
+                    f"{file}: filters.{name} reads what the measure {needed} finds: add "
+                    f"`{needed}: {{}}` to measures"
+                )
     return Loaded(
         recipe=recipe,
         path=str(file),
@@ -219,10 +230,7 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
             for name, task in recipe.tasks.items()
         },
         measures=measures,
-        filters={
-            name: made("filters", name, settings, f"filters.{name}")
-            for name, settings in recipe.filters.items()
-        },
+        filters=filters,
         notation=made("notations", recipe.release.notation, {}, "release.notation"),
     )
 

@@ -210,3 +210,16 @@ def test_every_recipe_that_comes_along_loads_with_its_plug_ins(name: str) -> Non
 def test_a_root_is_only_asked_for_where_it_is_used() -> None:
     with pytest.raises(EnvironmentFailure, match="has no root"):
         recipe.load("quickstart", {})
+
+
+def test_a_filter_whose_measure_is_not_in_the_recipe_says_which_to_add(tmp_path: Path) -> None:
+    file = tmp_path / "probe.yaml"
+    text = (
+        "name: probe\ncorpora: {got10k: {}}\ntasks: {object_tracking: {samples: 1}}\n"
+        "filters: {near_duplicates: {}}\n"
+    )
+    file.write_text(text)
+    with pytest.raises(UsageError, match=r"filters.near_duplicates .* add `perceptual_hash: {}`"):
+        recipe.load(file)
+    file.write_text(text + "measures: {integrity: {}, perceptual_hash: {}}\n")
+    assert recipe.load(file).filters

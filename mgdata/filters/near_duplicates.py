@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import ClassVar
 
 from mgdata.data import Association, Drop, Image, Sample
 from mgdata.errors import UsageError
@@ -18,6 +19,8 @@ class NearDuplicates(Filter):
     stored file (two crops of a photo) are no duplicates; files of equal bytes are, whatever they
     show. Flat images have no hash and are compared by their bytes alone.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("perceptual_hash",)
 
     bits: int = 8
     """Hashes that differ in at most this many of 64 bits are of one picture. Copies of photos,
