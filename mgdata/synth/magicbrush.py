@@ -103,7 +103,7 @@ def _image(camera: Camera, pixels: Pixels, path: str) -> dict[str, Any]:
 
 
 def _covered(rng: Stream, before: pairs.Stage, after: pairs.Stage, change: pairs.Change) -> Mask:
-    """A hand-drawn region [height, width] round all that changes, about half as wide again."""
+    """A hand-drawn region [height, width] round all that changes, shadow and all, and more."""
     sides = (
         pairs.seen(stage, pairs.STILL, toy)
         for stage, toy in ((before, change.before), (after, change.after))
@@ -113,7 +113,7 @@ def _covered(rng: Stream, before: pairs.Stage, after: pairs.Stage, change: pairs
     region = np.where(np.any(shown, axis=0), 255, 0).astype(np.uint8)
     box = photos.bounds(region > 0)
     reach = max(box.width, box.height)
-    rim = 2 * max(1, round(0.1 * reach)) + 1
+    rim = 2 * (3 + round(0.12 * reach)) + 1
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (rim, rim))
     region = np.asarray(cv2.dilate(region, brush), np.uint8)
     rows, columns = np.nonzero(region)
