@@ -1,4 +1,4 @@
-"""What the questions of every task over photos share: names of images, targets in order, turns.
+"""What the questions of tasks over photos share: names of images and things, targets, turns.
 
 Not a task. A task writes its turns one question at a time; how many of them make one sample is
 the recipe's choice.
@@ -6,7 +6,9 @@ the recipe's choice.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from mgdata.data import Image, Record, Region, Sample, Target, Turn
@@ -14,7 +16,7 @@ from mgdata.errors import Rejected
 from mgdata.geometry import Box
 from mgdata.identity import Stream
 from mgdata.plugins import Builder
-from mgdata.wording import ImageNames
+from mgdata.wording import ImageNames, article, noun
 
 Naming = Literal["ordinal", "number", "mixed"]
 """`the third image`, `Image-3`, or either; never both in a sample."""
@@ -22,6 +24,8 @@ Turns = Literal["polling", "all", "apart", "mixed"]
 """A question a turn, all in one answer, a sample for each question, or polling and all mixed."""
 Band = tuple[float, float]
 """Smallest and largest share of its image that a box may cover."""
+
+_NAME = re.compile(r"[a-z][a-z'&/ -]{0,48}[a-z]( \([a-z -]+\))?")
 
 
 def image_names(naming: Naming, rng: Stream) -> ImageNames:
@@ -62,6 +66,22 @@ def only(record: Record, label: str, area: Band = (0.0, 1.0), image: int = 0) ->
     if len(found) != 1 or found[0].ignore or found[0].box is None:
         return None
     return found[0] if area[0] <= area_of(found[0], record) <= area[1] else None
+
+
+@lru_cache(1 << 16)
+def called(label: str) -> str | None:
+    """A class as a question can name it: its words, the first of several names.
+
+    None where they are no words: a code such as `n02084071`, a part such as `chair:leg`.
+    """
+    words = " ".join(label.split(",")[0].replace("_", " ").lower().split())
+    return words if _NAME.fullmatch(words) else None
+
+
+@lru_cache(1 << 16)
+def thing(words: str) -> str:
+    """What `called` gives as the object of a verb: `a dog`; in quotes what is no one thing."""
+    return article(words) if noun(words) == words else f'"{words}"'
 
 
 def in_order(targets: Sequence[Target]) -> tuple[tuple[Target, ...], list[str]]:

@@ -9,6 +9,7 @@ twice, in whatever order.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -171,7 +172,7 @@ class Photos:
             both = [self._absent, self._sure]
             positions = np.concatenate([lists.positions() for lists in both])
             codes = np.concatenate([lists.codes for lists in both])
-            self._without, _ = _by_class(positions[codes >= 0], codes[codes >= 0])
+            self._without = _by_class(positions[codes >= 0], codes[codes >= 0])
         return self._without.get(code, _NONE)
 
     def _largest(self) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
@@ -245,26 +246,33 @@ def all_share(
 ) -> Iterator[tuple[int, ...]]:
     """Rows of sets whose photos have one class in common, and no other annotated one."""
     order = interleaved(entries.codes, rng, power)
-    positions, codes = entries.positions[order], entries.codes[order]
-    members, place = _by_class(positions, codes)
-    for i in range(len(codes)):
-        first, code = int(positions[i]), int(codes[i])
+    members = _by_class(entries.positions[order], entries.codes[order])
+    for i in order.tolist():
+        first, code = int(entries.positions[i]), int(entries.codes[i])
         if not photos.free(first, ()):
             continue
-        size = rng.between(*images)
+        # From a random place on, so that photos used again meet others than before.
+        pool = members[code]
+        start, size = rng.below(len(pool)), rng.between(*images)
         chosen, shared = [first], photos.classes(first)
-        for other in members[code][place[i] + 1 : place[i] + 1 + TRIES].tolist():
+        for other in itertools.islice(_from(pool, start), TRIES):
             if not photos.free(other, chosen):
                 continue
             left = shared & photos.classes(other)
-            # The last photo must leave nothing but the class itself in common.
-            if len(chosen) + 1 == size and len(left) > 1:
+            # Each photo must bring the set nearer to sharing nothing else, the last one there.
+            if len(left) == len(shared) > 1 or (len(chosen) + 1 == size and len(left) > 1):
                 continue
             chosen, shared = [*chosen, other], left
             if len(chosen) == size:
                 if photos.new(chosen):
                     yield photos.taken(chosen)
                 break
+
+
+def _from(pool: Ints, start: int) -> Iterator[int]:
+    """All of a pool from one place on, then what was before it."""
+    yield from pool[start : start + TRIES].tolist()
+    yield from pool[: min(start, TRIES)].tolist()
 
 
 def pairs(
@@ -285,8 +293,8 @@ def pairs(
     order = interleaved(first.codes, rng, power)
     mix = rng.permutation(len(second))
     kind = np.arange(len(photos.names)) if kinds is None else kinds
-    members, _ = _by_class(second.positions[mix], kind[second.codes[mix]])
-    theirs, _ = _by_class(second.codes[mix], kind[second.codes[mix]])
+    members = _by_class(second.positions[mix], kind[second.codes[mix]])
+    theirs = _by_class(second.codes[mix], kind[second.codes[mix]])
     for i in order.tolist():
         position, code = int(first.positions[i]), int(first.codes[i])
         group = int(kind[code])
@@ -313,15 +321,14 @@ def _part(photos: Photos, entries: Entries, rng: Stream) -> Entries:
     return entries.where(place[entries.positions] < len(photos) * AT_ONCE // len(entries))
 
 
-def _by_class(values: Ints, classes: Ints) -> tuple[dict[int, Ints], Ints]:
-    """Values by class in the order they come, and each value's place in its class."""
+def _by_class(values: Ints, classes: Ints) -> dict[int, Ints]:
+    """Values by class, in the order they come."""
+    if not len(values):
+        return {}
     by_class = np.argsort(classes, kind="stable")
     found, starts = np.unique(classes[by_class], return_index=True)
     parts = np.split(values[by_class], starts[1:])
-    place = np.empty(len(values), np.int64)
-    sizes = np.diff([*starts.tolist(), len(values)])
-    place[by_class] = np.arange(len(values)) - np.repeat(starts, sizes)
-    return dict(zip(found.tolist(), parts, strict=True)) if len(values) else {}, place
+    return dict(zip(found.tolist(), parts, strict=True))
 
 
 def _coded(lists: Lists, code: dict[str, int]) -> _Coded:

@@ -86,8 +86,12 @@ def _clip(rng: Stream, number: int, frames: int) -> list[Region]:
 
 
 def _photo(rng: Stream, number: int, images: int) -> list[Region]:
-    """One large thing on the left, twelve small ones on the right, some of them twice; parts."""
-    labels = rng.sample(THINGS, 7)
+    """One large thing of four classes on the left, twelve small ones on the right; parts.
+
+    Some of the small ones are there twice.
+    """
+    first = rng.choice(THINGS[3:7])
+    labels = [first, *rng.sample([name for name in THINGS if name != first], 6)]
     wide, high = 180 + 140 * rng.uniform(), 250 + 200 * rng.uniform()
     boxes = [(labels[0], Box(4, 8, 4 + wide, 8 + high))]
     for cell in range(12):
