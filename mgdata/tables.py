@@ -142,16 +142,22 @@ class RecordRows:
 def _names(record: Record) -> dict[str, None]:
     """What its images are called wherever copies of them lie.
 
-    A frame's number says nothing without its folder, which for a clip says it all.
+    A frame's number says nothing without its folder; a clip, or an image inside another file, is
+    called by the end of its record's key.
     """
+    own = record.key.rpartition("/")[2]
+    if record.shape == "clip":
+        return {own: None}
     names: dict[str, None] = {}
     for image in record.images:
-        *_, folder, file = ("", *image.uri.partition(":")[2].split("#")[0].split("/"))
+        path, part, _ = image.uri.partition(":")[2].partition("#")
+        *_, folder, file = ("", *path.split("/"))
         stem = file.rpartition(".")[0] or file
-        if record.shape in ("clip", "set"):
+        if part:
+            stem = own
+        if folder and record.shape == "set":
             names[folder] = None
-        if record.shape != "clip":
-            names[f"{folder}/{stem}" if stem.isdigit() else stem] = None
+        names[f"{folder}/{stem}" if stem.isdigit() else stem] = None
     return names
 
 
