@@ -42,7 +42,7 @@ from mgdata.plugins import Corpus
 SIZE = (480, 360)
 """Width and height, in pixels, of the pictures that the boxes refer to."""
 SCALED = f"box scaled from {SIZE[0]}x{SIZE[1]}"
-BLOCK = 4000
+BLOCK = 10_000
 """Ids a part."""
 
 _BOXES = "change_captions_with_bbox.json"
@@ -86,7 +86,7 @@ class ClevrChange(Corpus):
     """Also give the pairs that are known to have no change."""
 
     def parts(self) -> list[str]:
-        """Numbers of blocks of 4,000 ids that hold a scene, and the entries without a usable id.
+        """Numbers of blocks of 10,000 ids that hold a scene, and the entries without a usable id.
 
         Raises:
             UsageError: a file is missing, cut, or holds something else.

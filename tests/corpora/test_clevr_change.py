@@ -288,10 +288,10 @@ def test_a_missing_file_or_split_is_said(tmp_path: Path) -> None:
 
 def test_scenes_are_read_in_blocks_of_their_numbers(tmp_path: Path) -> None:
     entry = {"bbox_before": [1, 2, 3, 4], "bbox_after": None}
-    table(tmp_path, BOXES, {str(number): entry for number in (79999, 3999, 4000)})
-    assert clevr(tmp_path).parts() == ["00000", "00001", "00019"]
+    table(tmp_path, BOXES, {str(number): entry for number in (79999, 9999, 10000)})
+    assert clevr(tmp_path).parts() == ["00000", "00001", "00007"]
     (found,) = clevr(tmp_path, unchanged=False).records("00001")
-    assert found.key == "clevr_change/004000/changed"
+    assert found.key == "clevr_change/010000/changed"
 
 
 def test_boxes_read_back_from_a_synthetic_corpus_are_those_drawn(tmp_path: Path) -> None:
