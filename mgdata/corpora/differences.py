@@ -27,7 +27,9 @@ Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 WORKING = 512
 """Longest side at which pictures are compared; larger ones are averaged down to it."""
 NOISY = 6.0
-"""How many deviations of the noise a change must stand out by, where that beats the threshold."""
+"""How many times the usual difference a change must pass, where that beats the threshold."""
+LOUD = 2.0
+"""How far noise may raise the threshold: two scenes differ all over, that is no noise."""
 FAINT = 0.5
 """Share of the threshold that suffices beside pixels that pass it: the soft rim of an object."""
 _SAMPLES = 5_000
@@ -86,9 +88,9 @@ def changed(before: Pixels, after: Pixels, *, threshold: float) -> Mask:
     """The pixels that changed, at the working size of `before`; `after` is scaled to it.
 
     A pixel passes where one of its channels lies outside the range that the other picture has in
-    the 3 x 3 pixels around it, by `threshold` grey levels or by six deviations of what noise does
-    to the pair, whichever is more; its neighbours need half of that. The light of `before` is
-    fitted to that of `after` first, a gain and an offset a channel.
+    the 3 x 3 pixels around it, by `threshold` grey levels, or more (up to twice as many) where
+    most pixels of the pair differ a little; its neighbours need half of that. The light of
+    `before` is fitted to that of `after` first, a gain and an offset a channel.
 
     Args:
         before: 3 channels.
@@ -100,7 +102,7 @@ def changed(before: Pixels, after: Pixels, *, threshold: float) -> Mask:
     first = _lit_as(first, second)
     strength = _largest(np.maximum(_outside(first, second), _outside(second, first)))
     noise = _largest(np.abs(first - second))
-    limit = max(threshold, NOISY * float(np.median(noise)))
+    limit = float(np.clip(NOISY * np.median(noise), threshold, LOUD * threshold))
     faint = strength > FAINT * limit
     count, parts = _parts(faint)
     strong = np.zeros(count, np.bool_)

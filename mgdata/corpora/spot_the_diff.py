@@ -9,10 +9,10 @@
 
 The boxes are ours: what differs between the pictures (`differences`), a box for each cluster. A
 pair is kept only where there are as many boxes as sentences, as one sentence speaks of one change
-when all goes well. It is dropped, as no one can say which is wrong, where the numbers disagree (a
-thing that moved leaves two clusters, and one too small leaves none), and where a sentence speaks of
-several things. Which sentence speaks of which box is not told, so a region has a phrase only where
-there is one of each.
+when all goes well. It is dropped, as no one can say which is wrong, where the numbers disagree
+(what is too small leaves no cluster), where a sentence speaks of several things, and where one
+speaks of a move, which leaves two clusters or one that fits neither picture. Which sentence speaks
+of which box is not told, so a region has a phrase only where there is one of each.
 
 Pixels do not say whether a thing came or went, so the region stands in both pictures, at the same
 place, as the camera does not move. The label is `change`.
@@ -21,9 +21,10 @@ An id comes up to three times in a file, with the words of other people. These a
 one record: the descriptions must all agree with the boxes, and the first gives the phrase. A
 sentence that says that nothing differs makes a pair without regions, if the pixels agree.
 
-Measured on photos of COCO at 224x224 with 0 to 3 cut-outs pasted into either side, 60 pairs a
-condition: clean, noise of 4 grey levels, JPEG 50 and a change of light by 15 % keep 97 % of the
-pairs, all boxes over IoU 0.5; a shift of a pixel, which no edge hides, keeps 83 %, 71 of 72 boxes.
+Measured on 29 photos at 224x224, 0 to 3 cut-outs of COCO pasted into either side, 200 pairs a
+condition: clean, noise of 4 grey levels, JPEG 50 and a change of light by 15 % leave as many boxes
+as changes in 96 % of the pairs, all of them over IoU 0.5; a shift by up to a pixel, which edges
+show, in 83 %, 246 of 247 boxes.
 """
 
 from __future__ import annotations
@@ -69,6 +70,13 @@ _SEVERAL = re.compile(
     re.IGNORECASE,
 )
 """Speaks of more than one thing: a number, or a second clause."""
+_MOVE = re.compile(
+    r"\b(?:mov(?:e|es|ed|ing)|shift(?:s|ed)?|switched|swapped)\b"
+    r"|\b(?:different|another|new|other)\s+(?:\w+\s+)?(?:place|position|location|spot)s?\b"
+    r"|\b(?:chang(?:e|es|ed|ing)|switched)\s+(?:\w+\s+)?(?:place|position|location|spot)s?\b",
+    re.IGNORECASE,
+)
+"""Speaks of a thing that is there in both pictures, at two places."""
 
 
 class _Description(msgspec.Struct, frozen=True):
@@ -245,6 +253,8 @@ def _differences(sentences: Sequence[str]) -> tuple[str, ...]:
     for sentence in sentences:
         if _SEVERAL.search(sentence):
             raise Rejected("sentence speaks of several things", sentence[:80])
+        if _MOVE.search(sentence):
+            raise Rejected("sentence speaks of a move", sentence[:80])
     return tuple(sentences)
 
 
