@@ -128,14 +128,18 @@ def packed_mask(mask: views.Mask) -> str:
 def film(path: Path, pictures: Iterator[Pixels], size: tuple[int, int], quality: int) -> None:
     """Write BGR pictures as an MP4, nearly lossless at quality 90 and above.
 
-    One thread and no dates: equal pictures give equal bytes. H.264 with frames out of order, as
-    cameras write it; MPEG-4 where the installed PyAV has no encoder for that.
+    Equal pictures give equal bytes: one thread, no dates, exact arithmetic, and a fixed quantiser,
+    since x264's own choice of one (mbtree) differed in one run of three. H.264 with frames out of
+    order, as cameras write it; MPEG-4 where the installed PyAV has no encoder for that.
     """
     import av
+    from av.video.reformatter import Interpolation, VideoReformatter
 
     better = "libx264" in av.codecs_available
-    fine = str(max(1, (100 - quality) // 2))
-    options = {"preset": "veryfast", "crf": fine} if better else {"qmin": "1", "qmax": "2"}
+    fine = str(4 + (100 - quality) // 2)
+    options = {"preset": "veryfast", "qp": fine} if better else {"qmin": "1", "qmax": "2"}
+    exact = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+    converter = VideoReformatter()
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         stream: Any = container.add_stream("libx264" if better else "mpeg4", rate=Fraction(_RATE))
         stream.width, stream.height = size
@@ -144,5 +148,6 @@ def film(path: Path, pictures: Iterator[Pixels], size: tuple[int, int], quality:
         stream.codec_context.thread_count = 1
         for image in pictures:
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame = converter.reformat(frame, format="yuv420p", interpolation=exact, threads=1)
             container.mux(list(stream.encode(frame)))
         container.mux(list(stream.encode()))
