@@ -6,6 +6,7 @@ no corpus: which pairs hold a still camera and which a moved one is the recipe's
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -25,7 +26,7 @@ from mgdata.wording import ImageNames, Needs, Wording, listed
 NEEDS = {
     "ask_one": Needs(must="image", may="other"),
     "ask_many": Needs(must="image", may="other"),
-    "ask_both": Needs(may="first second"),
+    "ask_both": Needs(must="where", may="first second"),
     "ask_open": Needs(must="where"),
     "tell": Needs(),
     "answer_one": Needs(must="box", may="image"),
@@ -38,6 +39,12 @@ NEEDS = {
 }
 """Slots of the sets of forms used here."""
 
+_BRACKET = re.compile(r"[<>()\[\]]")
+_SIDE = re.compile(
+    r"\b(?:left|right|top|bottom|other|before|after|previous|original|edited|1st|2nd|first|second)"
+    r"(?:[ -]hand)? (?:image|picture|photo|frame|shot|one)s?\b",
+    re.IGNORECASE,
+)
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
@@ -211,12 +218,17 @@ class Differences(Builder):
         image, other = (scene.names.one(p) for p in (scene.asked[-1], 1 - scene.asked[-1]))
         # One change may be called one; "every change" does not say how many there are.
         several = many or (self.many and rng.below(2) == 0)
+        where = f"in {image}"
+        if both:
+            # A question that allows for no change must read the same for every pair.
+            sure = not self.unchanged and all(None not in change.boxes for change in scene.changes)
+            where = "in both images" if sure else "in both images (where visible)"
         if self.unchanged:
-            where = "in both images (where visible)" if both else f"in {image}"
             text = self.words.pick(rng, "ask_open").fill(where=where)
         elif both:
             first, second = scene.names.one(0), scene.names.one(1)
-            text = self.words.pick(rng, "ask_both").fill(many=several, first=first, second=second)
+            form = self.words.pick(rng, "ask_both")
+            text = form.fill(many=several, where=where, first=first, second=second)
         else:
             form = self.words.pick(rng, "ask_many" if several else "ask_one")
             text = form.fill(image=image, other=other)
@@ -299,11 +311,11 @@ def changes(pair: Record) -> list[Change]:
 def sentence(phrase: str | None) -> str | None:
     """A corpus' sentence without its full stop, or None where it cannot stand in an answer.
 
-    One that names an image would give its box to that image, and is wrong where images are
-    named otherwise; angle brackets would be read as a placeholder.
+    One that names an image ("the left picture") would give its box to that image, and is wrong
+    where images are named otherwise; brackets may be read as a placeholder or a box.
     """
     said = " ".join((phrase or "").split()).rstrip(" .")
-    if not said or "<" in said or "(" in said or "[" in said or named_images(said, 2):
+    if not said or _BRACKET.search(said) or _SIDE.search(said) or named_images(said, 2):
         return None
     return said
 

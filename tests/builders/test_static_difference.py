@@ -120,6 +120,16 @@ def test_both_images_are_boxed_where_both_show_the_change() -> None:
         assert sample.turns[0].asked == ()
 
 
+def test_both_images_are_asked_for_without_reserve_only_if_both_have_every_box() -> None:
+    for change, sure in ((MOVED, True), (ADDED, False), (DROPPED, False)):
+        for sample in built(pair(change), asked="both"):
+            assert ("(where visible)" not in sample.turns[0].question) is sure
+    # Where there may be no change at all, every pair is asked about in the same words.
+    for record in (pair(), pair(MOVED), pair(ADDED)):
+        for sample in built(record, asked="both", unchanged=0.3):
+            assert "in both images (where visible)" in sample.turns[0].question
+
+
 def test_mixed_asks_for_each_equally_often() -> None:
     samples = built(pair(MOVED), 900, asked="mixed")
     counts = Counter(tuple(sorted(places(s))) for s in samples)
@@ -205,6 +215,8 @@ def test_a_stepwise_answer_holds_the_sentence_before_the_box() -> None:
         " . ",
         "there is no one in the second image",  # would claim the box for that image
         "the car in image 1 is gone",
+        "the right image has a cross here",
+        "In the after picture there is a dog",
         "see <target:0>",
         "the mug moved (10,20),(110,90)",
     ],
