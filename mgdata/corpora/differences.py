@@ -14,8 +14,8 @@ import numpy as np
 from mgdata.data import Image, Region
 from mgdata.errors import MissingFile, Rejected
 from mgdata.geometry import Box, clip, upright, valid
-from mgdata.headers import Header, probe
-from mgdata.images import MAX_PIXELS, load
+from mgdata.headers import Header
+from mgdata.images import MAX_PIXELS, load, verify
 from mgdata.storage import Root
 
 Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
@@ -42,12 +42,8 @@ def decode(data: bytes, mode: str = "RGB") -> tuple[Header, Pixels]:
     Raises:
         Rejected: it is no image, cut, corrupt, animated or too large.
     """
-    header = probe(data)
-    if header.animated:
-        raise Rejected("animated image", header.format)
-    if header.width * header.height > MAX_PIXELS:
-        size = f"{header.width}x{header.height}"
-        raise Rejected("image too large", f"{size} is more than {MAX_PIXELS} pixels")
+    # By structure too: Pillow may decode a PNG whose checksum is wrong, and its pixels would count.
+    header = verify(data, "structural", MAX_PIXELS)
     return header, np.asarray(load(data, header).convert(mode), np.uint8)
 
 
