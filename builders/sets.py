@@ -288,14 +288,15 @@ def pairs(
     """Rows of two photos: one of `first`, and one of `second` of the same class.
 
     With `kinds`, a number for each class, the two are of the same kind and of different classes
-    (a number below 0 is no kind). With `alone` they have no other annotated class in common.
+    (a number below 0 is no kind). With `alone` they have no other annotated class in common. An
+    entry of `first` comes again once all have come, as often as the cap allows.
     """
     order = interleaved(first.codes, rng, power)
     mix = rng.permutation(len(second))
     kind = np.arange(len(photos.names)) if kinds is None else kinds
     members = _by_class(second.positions[mix], kind[second.codes[mix]])
     theirs = _by_class(second.codes[mix], kind[second.codes[mix]])
-    for i in order.tolist():
+    for i in itertools.chain.from_iterable(itertools.repeat(order, photos.cap)):
         position, code = int(first.positions[i]), int(first.codes[i])
         group = int(kind[code])
         if group < 0 or group not in members or not photos.free(position, ()):
