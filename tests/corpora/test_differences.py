@@ -39,13 +39,15 @@ def around(x: int, y: int, radius: int) -> Box:
 
 def disturbed(pixels: Pixels, how: str) -> Pixels:
     rng = np.random.default_rng(7)
-    if how == "noise":
-        return np.clip(pixels + rng.normal(0, 4, pixels.shape), 0, 255).astype(np.uint8)
+    if how in ("noise", "grain"):
+        strength = 4 if how == "noise" else 20
+        noisy = pixels + rng.normal(0, strength, pixels.shape)
+        return np.clip(noisy, 0, 255).astype(np.uint8)
     if how == "jpeg":
         data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
         return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     if how == "light":
-        return np.clip(pixels * np.float32(0.85) + 14, 0, 255).astype(np.uint8)
+        return np.clip(pixels * np.float32(0.75) - 10, 0, 255).astype(np.uint8)
     if how == "shift":
         moved = np.array([[1, 0, 0.6], [0, 1, -0.4]], np.float32)
         size = (pixels.shape[1], pixels.shape[0])
@@ -67,7 +69,7 @@ def png(pixels: Pixels) -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
-CONDITIONS = ("clean", "noise", "jpeg", "light", "shift")
+CONDITIONS = ("clean", "noise", "grain", "jpeg", "light", "shift")
 
 
 @pytest.mark.parametrize("how", CONDITIONS)
