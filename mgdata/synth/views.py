@@ -148,7 +148,7 @@ def place(
         )
         for i in range(things)
     )
-    post = Post(pixels=pillar(rng, 80, 400), at=spots[0], across=0.3)
+    post = Post(pixels=pillar(rng, 80, 400), at=spots[0], across=0.42)
     return Place(things=shown, post=post, eyes=_eyes(rng, size, names))
 
 
@@ -179,8 +179,8 @@ def _eyes(rng: Stream, size: tuple[int, int], names: tuple[str, ...]) -> tuple[E
                 worn=worn,
                 size=(wide, high),
                 angle=start + 2 * math.pi * (i + 0.4 * (rng.uniform() - 0.5)) / len(names),
-                away=1.75 if worn else 2.3 + 0.7 * rng.uniform(),
-                high=1.15 if worn else 0.9 + 0.4 * rng.uniform(),
+                away=1.85 if worn else 2.3 + 0.7 * rng.uniform(),
+                high=1.2 if worn else 0.9 + 0.4 * rng.uniform(),
                 horizon=-0.08 if worn else 0.08,
                 backdrop=ground(_tinted(seed, palette), (wide + 2 * margin, high), "field"),
                 phase=2 * math.pi * rng.uniform(),
