@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import pyarrow.compute
@@ -117,7 +118,7 @@ class GroupGrounding(Builder):
     def _askable(self, records: Sequence[Record]) -> list[list[Asked]]:
         """For each photo, the regions that can be asked about."""
         present = [{region.label for region in record.regions} for record in records]
-        said = Counter(_plain(r.phrase) for record in records for r in record.regions if r.phrase)
+        said = Counter(name for record in records for r in record.regions for name in _names(r))
         found: list[list[Asked]] = []
         for place, record in enumerate(records):
             others = [k for k in range(len(records)) if k != place]
@@ -134,7 +135,7 @@ class GroupGrounding(Builder):
                 if not fits[label] or not self._fits(region, record):
                     continue
                 words = self._words(region)
-                if words is None or said[_plain(words.gold)] > bool(region.phrase):
+                if words is None or said[_plain(words.gold)] > 1:
                     continue
                 found[place].append(Asked(place, region, words))
         return found
@@ -172,5 +173,11 @@ class GroupGrounding(Builder):
         return chosen
 
 
+def _names(region: Region) -> set[str]:
+    """What a region may be called: its class, and its phrase."""
+    return {_plain(name) for name in (region.label, region.phrase) if name}
+
+
+@lru_cache(1 << 16)
 def _plain(phrase: str) -> str:
     return " ".join(phrase.lower().split()).strip(" .,")

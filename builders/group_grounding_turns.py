@@ -47,7 +47,7 @@ _NEVER_LAST = _set(
 )
 _STRANGE = re.compile(r"[<>{}\[\]|\\/=_#*@:;?!\"\n\t]|\.\s")
 _SENTENCE = re.compile(r"(?<!that )(?<!which )(?<!who )\b(?:is|are|was|were)\b")
-_PICTURE = re.compile(r"\b(?:images?|photos?|pictures?|frames?)\b(?! frame)", re.IGNORECASE)
+_PICTURE = re.compile(r"\b(?:images?|photos?|pictures?)\b(?! frame)", re.IGNORECASE)
 MOST_WORDS = 20
 """Words of a phrase; longer ones tell a story."""
 
