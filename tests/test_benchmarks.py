@@ -14,6 +14,8 @@ LINES = {
     "size": 1,
     "rerun": 1,
     "planning": 2,
+    "full": 2,
+    "tasks": 1,
     "memory": 2,
     "start": 2,
 }
@@ -36,7 +38,7 @@ def test_every_figure_is_printed_and_written_with_its_bound_and_verdict(tmp_path
         reached = (figure["value"] >= figure["bound"] if figure["least"]
                    else figure["value"] <= figure["bound"])  # fmt: skip
         assert figure["verdict"] == ("met" if reached else "missed")
-        assert figure["value"] > 0 and figure["unit"] in ("x", "s", "MB") and figure["beside"]
+        assert figure["value"] > 0 and figure["unit"] in ("x", "s", "MB", "/s") and figure["beside"]
 
 
 def test_an_unknown_line_is_refused_by_name(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
-from mgdata.identity import Stream
+from mgdata.identity import Stream, name_hash
 
 # Its functions are made at import, unseen by type checkers.
 pc: Any = pyarrow.compute
@@ -169,7 +169,9 @@ def _table(
             "exhaustive": lists.get("exhaustive", empty),
             "absent": empty,
             "phrases": lists.get("phrases", no_numbers),
-            "names": _own(pa.array((rows.astype(np.uint64) + np.uint64(1)) * _SPREAD)),
+            "names": _own(
+                pa.array(rows.astype(np.uint64) * _SPREAD + np.uint64(name_hash(corpus)))
+            ),
             "images": pa.array(images, pa.int32()),
             "regions": pa.array(regions, pa.int32()),
             "tracks": pa.array(tracks, pa.int32()),

@@ -20,7 +20,7 @@ class Figure:
     least: bool = False
     """The bound is a least value; otherwise a most."""
     unit: str = "x"
-    """`x` is a ratio; `s`, `MB`."""
+    """`x` is a ratio; `s`, `MB`, `/s`."""
     beside: dict[str, float] = field(default_factory=dict)
     """Numbers without a bound that belong to it: the parts of a ratio, wall times."""
 

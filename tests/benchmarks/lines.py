@@ -289,6 +289,32 @@ def _write_index(folder: Path, records: int) -> None:
             writer.write_table(some)
 
 
+def full(bench: Bench) -> list[Figure]:
+    """Every group of the largest recipe, over records at published size."""
+    from tests.benchmarks.plan_full import planned
+
+    scale = 0.002 if bench.quick else 1.0
+    found = planned("mgrounding-630k", bench.folder / f"plan-full-{scale:g}", scale)
+    beside = {"seconds": found["seconds"], "GB": found["GB"]}
+    return [
+        Figure(name="planning mgrounding-630k, time", value=found["seconds"], bound=180.0,
+               unit="s", beside=beside),
+        Figure(name="planning mgrounding-630k, memory", value=found["GB"] * 1e3, bound=6000.0,
+               unit="MB", beside=beside),
+    ]  # fmt: skip
+
+
+def tasks(bench: Bench) -> list[Figure]:
+    """Samples a second of the slowest task, facts given; the slowest three beside it."""
+    from tests.benchmarks.tasks import speeds
+
+    found = list(speeds(bench.quick).items())
+    return [
+        Figure(name=f"slowest task ({found[0][0]}), samples a second", value=found[0][1],
+               bound=2000.0, least=True, unit="/s", beside=dict(found[:3]))
+    ]  # fmt: skip
+
+
 def memory(bench: Bench) -> list[Figure]:
     """Most resident memory of worker and driver, with a corpus and with ten times as much."""
     engines = ("serial",) if bench.quick else ("serial", "ray")
@@ -339,6 +365,8 @@ LINES: dict[str, Callable[[Bench], list[Figure]]] = {
     "scaling": scaling,
     "rerun": rerun,
     "planning": planning,
+    "full": full,
+    "tasks": tasks,
     "memory": memory,
     "start": start,
 }

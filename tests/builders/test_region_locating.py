@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import time
 from collections import Counter
 from itertools import combinations
 from typing import Any
@@ -340,15 +339,3 @@ def test_an_edit_of_the_photo_is_kept_in_its_crops() -> None:
     upright = record.images[0].__replace__(edits=(Edit(kind="convert"),))
     for sample in built(record.__replace__(images=(upright,)), 5):
         assert all(image.edits[0].kind == "convert" for image in sample.images)
-
-
-def test_two_thousand_samples_a_second() -> None:
-    record, builder = photo(grid()), RegionLocating()
-    streams = [Stream("s", str(i)) for i in range(1000)]
-    best = 0.0
-    for _ in range(3):
-        start = time.process_time()
-        for rng in streams:
-            list(builder.build([record], rng))
-        best = max(best, len(streams) / (time.process_time() - start))
-    assert best > 2000
