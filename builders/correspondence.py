@@ -89,8 +89,8 @@ class Correspondence(Builder):
     Needs corpora whose labels are `object:part`: PACO as it is; for PartImageNet, whose parts are
     called `Quadruped Head`, the `renames` of the COCO reader can write them so. In PACO the parts
     of one name of an object share one box (all legs of a chair). MIG-Bench's 117 questions were
-    annotated by hand on web images, marked in dark red, and always name neither part nor object;
-    everything in the choice here is ours.
+    annotated by hand, on photos from the web and its makers' own, with a dark red box drawn into
+    image 1; those seen name neither part nor object. Everything in the choice here is ours.
     """
 
     association: ClassVar[Association] = "semantic"

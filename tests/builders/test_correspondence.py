@@ -51,7 +51,8 @@ def photo(
 
 
 def built(first: Record, second: Record, n: int = 20, **settings: Any) -> list[Sample]:
-    builder = Correspondence(**{"area": (0.0, 1.0), **settings})
+    wide: dict[str, Any] = {"area": (0.0, 1.0), **settings}
+    builder = Correspondence(**wide)
     return [
         sample
         for i in range(n)
