@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from itertools import islice
 from typing import Any
 
 import msgspec
 import pytest
 from made import index, record
 
-from mgdata import registry
+from mgdata import audit, registry
 from mgdata.data import Drop, Image, Record, Sample, Target, Turn
 from mgdata.errors import Rejected
 from mgdata.geometry import Box, clip, valid
@@ -105,6 +106,16 @@ def test_every_sample_keeps_the_rules_and_no_id_comes_twice(name: str) -> None:
     assert [fault for sample in samples if (fault := sample_fault(sample))] == []
     assert len({sample.id for sample in samples}) == len(samples)
     assert all(len({(i.uri, i.edits) for i in s.images}) == len(s.images) for s in samples)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_its_groups_keep_what_it_promises(name: str) -> None:
+    builder: Builder = registry.make("builders", name, {}, "test")
+    found = index([record(n, shape) for n in range(200) for shape in builder.shapes])
+    groups = list(islice(builder.groups(found, Stream("g")), 1000))
+    assert len(groups) > 50
+    cap = getattr(builder, "per_image", None)
+    assert audit.faults(found, groups, builder.grouping, cap=cap) == []
 
 
 @pytest.mark.parametrize("name", BUILDERS)
