@@ -18,7 +18,7 @@ from builders.asking import (
     samples,
     thing,
 )
-from builders.sets import Photos, all_share
+from builders.sets import Photos, all_share, pool
 from mgdata.data import ALL, Association, Drop, Record, Sample, Shape, Target, Turn
 from mgdata.errors import Rejected
 from mgdata.geometry import Box
@@ -106,7 +106,7 @@ class CommonObject(Builder):
 
     def groups(self, index: Index, rng: Stream) -> Iterator[Sequence[int]]:
         """Sets with one class in common and one thing of it in each photo."""
-        photos = Photos(index, self.per_image)
+        photos = Photos(pool(index, rng), self.per_image)
         entries = photos.entries(self.area, everything=self.complete)
         yield from all_share(photos, entries, self.images, rng, self.power)
 

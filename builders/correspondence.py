@@ -21,7 +21,7 @@ from builders.parts import (
     spoken,
     thing_of,
 )
-from builders.sets import Photos, pairs
+from builders.sets import Photos, pairs, pool
 from builders.tracking_turns import Given
 from mgdata.data import (
     ALL,
@@ -143,7 +143,7 @@ class Correspondence(Builder):
 
     def groups(self, index: Index, rng: Stream) -> Iterator[Sequence[int]]:
         """Two photos of different units: one with the part, one with what corresponds."""
-        photos = Photos(index, self.per_image)
+        photos = Photos(pool(index, rng), self.per_image)
         purpose = self._purposes.numbers(photos.names)
         owner, thing = owners(photos.names)
         part = np.array([":" in name for name in photos.names], np.bool_)

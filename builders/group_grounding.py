@@ -25,7 +25,7 @@ from builders.group_grounding_turns import (
     of_label,
     of_phrase,
 )
-from builders.sets import Photos, one_has
+from builders.sets import Photos, one_has, pool
 from mgdata.data import Association, Drop, Record, Region, Sample, Shape, complete
 from mgdata.errors import Rejected
 from mgdata.identity import Stream
@@ -98,7 +98,7 @@ class GroupGrounding(Builder):
         if self.words == "phrase":
             lengths = pc.fill_null(pc.list_value_length(index.table["phrases"]), 0)
             index = index.view(lengths.to_numpy()[index.rows] > 0)
-        photos = Photos(index, self.per_image)
+        photos = Photos(pool(index, rng), self.per_image)
         entries = photos.entries(self.area, single=self.unique == "label")
         yield from one_has(photos, entries, self.images, rng, self.power)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from builders.asking import Band, Naming, area_of, box_of, called, image_names, only, thing
-from builders.sets import Photos, pairs
+from builders.sets import Photos, pairs, pool
 from mgdata.data import (
     ALL,
     Association,
@@ -93,7 +93,7 @@ class Referring(Builder):
 
     def groups(self, index: Index, rng: Stream) -> Iterator[Sequence[int]]:
         """Pairs of a photo that shows a class large and one that shows it small."""
-        photos = Photos(index, self.per_image)
+        photos = Photos(pool(index, rng), self.per_image)
         first = photos.entries(self.reference, everything=self.complete, largest=True)
         second = photos.entries(self.area, everything=self.complete)
         yield from pairs(photos, first, second, rng, power=self.power, alone=True)

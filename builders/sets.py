@@ -28,8 +28,22 @@ Band = tuple[float, float]
 _NONE: Ints = np.zeros(0, np.int64)
 TRIES = 48
 """Photos looked at for one place of a set before it is given up."""
+POOL = 300_000
+"""Photos that sets are chosen from; of more, a random part. Enough for 200,000 sets of four."""
 AT_ONCE = 4_000_000
 """Entries looked up at a time, and the most that `one_has` sorts: of more, a random part."""
+
+
+def pool(index: Index, rng: Stream) -> Index:
+    """The records that sets are chosen from: all of them, or a random part of a large corpus.
+
+    What is known of a dense photo weighs a kilobyte, and millions of them are never used.
+    """
+    if len(index) <= POOL:
+        return index
+    mask: Mask = np.zeros(len(index), np.bool_)
+    mask[rng.permutation(len(index))[:POOL]] = True
+    return index.view(mask)
 
 
 class Entries(NamedTuple):

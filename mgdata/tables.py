@@ -15,12 +15,16 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from mgdata.data import ROW_FORMAT, Drop, Record, Sample
 from mgdata.errors import StorageError
 from mgdata.identity import name_hash
 from mgdata.storage import Store
+
+# Its functions are made at import, unseen by type checkers.
+pc: Any = pyarrow.compute
 
 _META = {b"mgdata.row_format": str(ROW_FORMAT).encode()}
 
@@ -173,6 +177,42 @@ def read_table(path: Path) -> pa.Table:
         raise StorageError(f"{path.name} is not a whole record table: {error}") from error
     _check_format(table.schema, path.name)
     return table
+
+
+def read_columns(path: Path) -> list[pa.Table]:
+    """What an index holds of a record table, a table for each of its batches.
+
+    Numbers and plain text are mapped. Each label is held once and named by a code: twenty of them
+    a record would weigh ten times as much as text; they are read, not mapped, so that their text
+    can be let go.
+
+    Raises as `read_table` does.
+    """
+    try:
+        mapped = pa.ipc.open_file(pa.memory_map(str(path)))
+        _check_format(mapped.schema, path.name)
+        texts = [i for i, field in enumerate(mapped.schema) if _is_texts(field.type)]
+        options = pa.ipc.IpcReadOptions(included_fields=texts)
+        read = pa.ipc.open_file(pa.OSFile(str(path)), options=options)
+        return [
+            _coded(mapped.get_batch(i), read.get_batch(i)) for i in range(mapped.num_record_batches)
+        ]
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StorageError(f"{path.name} is not a whole record table: {error}") from error
+
+
+def _coded(batch: pa.RecordBatch, texts: pa.RecordBatch) -> pa.Table:
+    names = [name for name in batch.schema.names if name != "record"]
+    columns = dict(zip(names, (batch[name] for name in names), strict=True))
+    for name in texts.schema.names:
+        lists = texts[name]
+        offsets = pc.subtract(lists.offsets, lists.offsets[0])
+        columns[name] = pa.ListArray.from_arrays(offsets, lists.flatten().dictionary_encode())
+    return pa.table(columns)
+
+
+def _is_texts(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) and pa.types.is_string(kind.value_type)
 
 
 class RecordTables:

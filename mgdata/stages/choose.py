@@ -26,7 +26,7 @@ from mgdata.manifest import Entry
 from mgdata.plugins import Builder, Filter
 from mgdata.recipe import Recipe
 from mgdata.storage import Store
-from mgdata.tables import RECORDS, read_table
+from mgdata.tables import read_columns
 
 # Its functions are made at import, unseen by type checkers.
 pc: Any = pyarrow.compute
@@ -206,10 +206,9 @@ def _is_in(column: pa.ChunkedArray, values: pa.Array) -> pa.ChunkedArray:
 
 def read_index(store: Store, records: Sequence[Entry], facts: Sequence[Entry]) -> Index:
     """The index over record tables, in the entries' order."""
-    columns = [name for name in RECORDS.names if name != "record"]
     tables: list[pa.Table] = []
     for i, entry in enumerate(records):
-        table = read_table(store.local(entry.data().path)).select(columns)
+        table = pa.concat_tables(read_columns(store.local(entry.data().path)))
         corpus = pa.array([entry.name.rpartition("-")[0]] * table.num_rows, pa.string())
         table = table.append_column("corpus", corpus)
         if facts:
@@ -221,28 +220,9 @@ def read_index(store: Store, records: Sequence[Entry], facts: Sequence[Entry]) -
 
 
 def joined(tables: Sequence[pa.Table]) -> Index:
-    """The index over several tables, row after row; each label is held once and named by a code.
-
-    Twenty labels a record would weigh ten times as much as text.
-    """
-    coded = [_coded(table) for table in tables]
-    return Index(pa.concat_tables(coded, promote_options="permissive").unify_dictionaries())
-
-
-def _coded(table: pa.Table) -> pa.Table:
-    for place, field in enumerate(table.schema):
-        if pa.types.is_list(field.type) and pa.types.is_string(field.type.value_type):
-            lists = table[field.name].combine_chunks()
-            codes = lists.flatten().dictionary_encode()
-            column = pa.ListArray.from_arrays(_offsets(lists), codes)
-            table = table.set_column(place, field.name, column)
-    return table
-
-
-def _offsets(lists: pa.ListArray) -> pa.Array:
-    """Where each list begins among the flattened values; an empty one in place of none."""
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    return pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    """The index over several tables, row after row."""
+    whole = pa.concat_tables(tables, promote_options="permissive")
+    return Index(whole.unify_dictionaries())
 
 
 def _facts(store: Store, entry: Entry) -> pa.Table:

@@ -27,6 +27,7 @@ from mgdata.stages.choose import Chooser, allowed, assign_splits, joined
 from mgdata.synth import photo_records
 from mgdata.synth.photo_records import Photos
 from mgdata.synth.records import index_table
+from mgdata.tables import RECORDS, read_columns
 
 SEED = 7
 RECIPES = ("mgrounding-630k", "mig-bench")
@@ -106,7 +107,9 @@ def write_tables(folder: Path, scale: float = 1.0) -> None:
         writer = None
         with pa.OSFile(str(partial), "wb") as sink:
             for batch in make(corpus, scale):
-                writer = writer or pa.ipc.new_file(sink, batch.schema)
+                schema = batch.schema.with_metadata(RECORDS.metadata)
+                batch = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+                writer = writer or pa.ipc.new_file(sink, schema)
                 writer.write_batch(batch)
             if writer:
                 writer.close()
@@ -121,10 +124,7 @@ def read_tables(folder: Path, corpora: list[str]) -> Index:
     tables: list[pa.Table] = []
     for corpus in corpora:
         if (path := folder / f"{corpus}.arrow").exists():
-            file = pa.ipc.open_file(pa.memory_map(str(path)))
-            tables += [
-                pa.Table.from_batches([file.get_batch(i)]) for i in range(file.num_record_batches)
-            ]
+            tables += read_columns(path)
     return joined(tables)
 
 

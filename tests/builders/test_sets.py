@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from made import index, record
 
+from builders import sets
 from builders.sets import Entries, Photos, all_share, interleaved, one_has, pairs
 from mgdata.data import ALL, Image, Record, Region, complete, known_absent
 from mgdata.geometry import Box
@@ -289,3 +290,12 @@ def test_every_pair_of_photos_can_meet() -> None:
         entries = photos.entries((0.0, 1.0))
         met |= {tuple(sorted(g)) for g in pairs(photos, entries, entries, Stream(str(seed)))}
     assert met == set(combinations(range(1, 6), 2))
+
+
+def test_of_a_large_corpus_a_random_part_is_chosen_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sets, "POOL", 40)
+    whole = index([record(n, "image") for n in range(100)])
+    parts = [sets.pool(whole, Stream("pool", str(i))) for i in range(2)]
+    assert [len(part) for part in parts] == [40, 40]
+    assert set(parts[0].rows) != set(parts[1].rows)
+    assert sets.pool(parts[0], Stream("again")) is parts[0]
