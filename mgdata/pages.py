@@ -27,12 +27,11 @@ KINDS = {
 
 def texts() -> dict[str, str]:
     """The pages of everything that comes with mgdata, by path below `docs/reference`."""
-    return {
-        f"{folder}/{name}.md": "\n".join(_page(kind, word, name)) + "\n"
-        for kind, (word, folder) in KINDS.items()
-        for name, point in sorted(registry.names(kind).items())
-        if point.value.partition(".")[0] in ("mgdata", "builders")
-    }
+    pages = {"index.md": "\n".join(_index()) + "\n"}
+    for kind, (word, folder) in KINDS.items():
+        for name in _ours(kind):
+            pages[f"{folder}/{name}.md"] = "\n".join(_page(kind, word, name)) + "\n"
+    return pages
 
 
 def write(folder: Path) -> None:
@@ -44,6 +43,29 @@ def write(folder: Path) -> None:
     for path, text in found.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
+
+
+def _ours(kind: str) -> list[str]:
+    """Names of the plug-ins that come with mgdata: a page for somebody else's is theirs to write."""
+    found = registry.names(kind)
+    return sorted(
+        name
+        for name, point in found.items()
+        if point.value.partition(".")[0] in ("mgdata", "builders")
+    )
+
+
+def _index() -> Iterator[str]:
+    yield "# Reference"
+    yield ""
+    yield "What a recipe can name, each with a page written from its docstring."
+    for kind, (_, folder) in KINDS.items():
+        yield f"\n## {folder.capitalize()}\n"
+        for name in _ours(kind):
+            found = registry.find(kind, name)
+            told = inspect.getdoc(inspect.getmodule(found)) or ""
+            sentence = " ".join(told.partition("\n\n")[0].split())
+            yield f"- [`{name}`]({folder}/{name}.md): {sentence}"
 
 
 def _page(kind: str, word: str, name: str) -> Iterator[str]:
