@@ -56,7 +56,7 @@ class Reasoning(Builder):
     """Share of questions for an image or a class that ask for its box in the same turn."""
     followed: float = 0.8
     """Share of short answers followed by a turn for the boxes, if these are not too many."""
-    min_area: float = 0.003
+    min_area: float = 0.005
     """Share of its photo that everything counted or asked for covers at least; a photo with a
     smaller one of a class is not asked about that class."""
     most: int = 10

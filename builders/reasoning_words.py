@@ -8,6 +8,7 @@ where another class that is seen in the same photos may be the same thing to a r
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 
 from mgdata.wording import noun
@@ -94,20 +95,22 @@ def askable(label: str) -> str | None:
 
 def distinct(labels: list[str]) -> dict[str, str]:
     """The nouns of those classes that no other of `labels` could be mistaken for, by class."""
-    plain = {label: _stem(label) for label in labels}
-    found: dict[str, str] = {}
-    for label in labels:
-        word, mine = askable(label), plain[label]
-        if word and not any(_alike(mine, plain[other]) for other in labels if other != label):
-            found[label] = word
-    return found
+    stems = {label: _stem(label) for label in labels}
+    alike = {stem for stem, n in Counter(stems.values()).items() if n > 1}
+    for stem in stems.values():
+        # A look-up for each rival: comparing all labels of five LVIS photos would take longer than
+        # everything else.
+        if there := _rivals(stem).intersection(stems.values()):
+            alike |= {stem, *there}
+    words = {label: askable(label) for label in labels if stems[label] not in alike}
+    return {label: word for label, word in words.items() if word}
 
 
-def _alike(one: str, other: str) -> bool:
-    """Whether one name may be the other's: equal, its last part, or a kind of it."""
-    if one.endswith(other) or other.endswith(one):
-        return True
-    return other in _NARROWER.get(one, ()) or one in _NARROWER.get(other, ())
+@lru_cache(1 << 16)
+def _rivals(stem: str) -> frozenset[str]:
+    """Stems of what the class may be called too: its name's last parts; and of the kinds of it."""
+    lasts = {stem[i:] for i in range(1, len(stem) - 1)}
+    return frozenset(lasts) | _NARROWER.get(stem, frozenset())
 
 
 @lru_cache(1 << 16)

@@ -179,7 +179,7 @@ def seen(sample: Sample, place: int, label: str) -> list[Box]:
     assert known, f"{label} was not looked for in {record.key}"
     assert not any(region.ignore for region in regions)
     boxes = [region.box for region in regions if region.box is not None]
-    assert all(one.area >= 0.003 * WIDTH * HEIGHT for one in boxes)
+    assert all(one.area >= 0.005 * WIDTH * HEIGHT for one in boxes)
     return boxes
 
 

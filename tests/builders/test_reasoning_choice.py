@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -28,7 +29,7 @@ WHOLE = Box(0, 0, 100, 100)
 
 def photo(number: int, *shown: str | Region, **fields: Any) -> Record:
     """A photo of 100 x 100; a class by its name is one box of a quarter of it."""
-    made = {
+    made: dict[str, Any] = {
         "key": f"made/{number}",
         "shape": "image",
         "unit": str(number),
@@ -47,11 +48,11 @@ def counts(*records: Record) -> dict[str, tuple[int | None, ...]]:
     return look(records, ImageNames("number"), WORDING, LIMITS).counts
 
 
-def made(records: list[Record], n: int = 300, **settings: Any) -> list[Sample]:
+def made(records: list[Record], n: int = 300, start: int = 0, **settings: Any) -> list[Sample]:
     builder = Reasoning(**settings)
     return [
         sample
-        for i in range(n)
+        for i in range(start, start + n)
         for sample in builder.build(records, Stream("t", str(i)))
         if isinstance(sample, Sample)
     ]
@@ -185,6 +186,23 @@ def test_images_are_called_in_one_way(naming: str) -> None:
         said = " ".join(turn.question + turn.answer for turn in sample.turns)
         assert ("Image-" in said) <= (naming == "number")
         assert any(f"{nth} image" in said for nth in ("first", "second")) <= (naming == "ordinal")
+
+
+def test_every_form_of_an_answer_and_of_asking_for_boxes_is_used() -> None:
+    records = [record(n, "image") for n in range(40)]
+    said = "\n\n".join(
+        f"{turn.question}\n\n{turn.answer}"
+        for i in range(900)
+        for sample in made([records[(7 * i + 11 * k) % 40] for k in range(2 + i % 4)], 1, i)
+        for turn in sample.turns
+    )
+    for name, forms in WORDING.forms.items():
+        for form in forms:
+            text = re.sub(r"\{([^{}|]*)\|([^{}|]*)\}", r"\2", form.text)
+            # What stands before, between and after slots and items, as it is.
+            parts = re.split(r"\[[^]]*\](?:\[[^]]*\])+|\{\w+\}", text)
+            told = "[^\n]*?(?:\n<[^\n]*)*?".join(re.escape(part) for part in parts)
+            assert re.search(rf"(?m)(?:^|[.?!>] ){told}(?:$| )", said), (name, form.text)
 
 
 def test_sets_keep_the_rules_and_have_every_mixture() -> None:
