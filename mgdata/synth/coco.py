@@ -55,13 +55,18 @@ def shots(
     *,
     kinds: Sequence[str] | None = None,
     things: tuple[int, int] = (3, 7),
+    full: tuple[int, int] | None = None,
 ) -> Iterator[Shot]:
-    """The photos of a corpus; one of four has a large thing, the others things of one size."""
+    """The photos of a corpus: about half of them have a large thing, the others things of one size.
+
+    `full`: how many things every third photo has, instead.
+    """
     job = camera.job
     for number in camera.clips():
         rng = Stream("synth", format, str(job.seed), str(number))
-        large = rng.below(4) == 0
-        still = arranged(rng, job.size, rng.between(*things), kinds=kinds, large=large)
+        large = rng.below(2) == 0
+        many = things if full is None or number % 3 else full
+        still = arranged(rng, job.size, rng.between(*many), kinds=kinds, large=large)
         split = "train" if number < job.clips - job.held_out else "val"
         yield Shot(number, split, rng, still, shown(still))
 

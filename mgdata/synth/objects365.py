@@ -1,7 +1,8 @@
 """Writes photos in the Objects365 v2 layout: patches of images, no polygons, capital names.
 
 `file_name` carries `images/v1/patchN/` (v2 for every other patch) although the files lie in
-`train/patchN/`, as in the copies that public loaders expect. Every toy that shows has a box.
+`train/patchN/`, as in the copies that public loaders expect. Every toy that shows has a box; every
+third photo is full of them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def write(out: Path, camera: Camera) -> int:
     width, height = camera.job.size
     images: dict[str, list[dict[str, Any]]] = {"train": [], "val": []}
     boxes: dict[str, list[dict[str, Any]]] = {"train": [], "val": []}
-    for shot in shots(camera, "objects365", things=(4, 8)):
+    for shot in shots(camera, "objects365", things=(4, 8), full=(11, 15)):
         number, patch = shot.number + 1, shot.number // _PATCH
         version = f"v{1 + patch % 2}"
         name = f"objects365_{version}_{number:08d}.jpg"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -51,6 +52,7 @@ class _Piece:
     part: str | None = None
 
 
+@lru_cache(64)  # drawn when it is placed, masked and filmed: three times as fast
 def cutout(kind: str, colour: str, texture: str, across: float, angle: float = 0.0) -> Cutout:
     """A thing of `KINDS`, about `across` pixels wide, turned by `angle` radians.
 
