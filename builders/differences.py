@@ -7,6 +7,7 @@ no corpus: which pairs hold a still camera and which a moved one is the recipe's
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -236,10 +237,9 @@ class Differences(Builder):
             text = f"{text} {self.words.pick(rng, 'tell').fill()}"
         return self._introduced(text, rng)
 
+    @abstractmethod
     def _introduced(self, question: str, rng: Stream) -> str:
-        """The question with what the task says beside it; nothing here."""
-        del rng
-        return question
+        """The question, with what the task has to say beside it."""
 
     def _alone(self, scene: Scene, given: Sequence[Given], rng: Stream) -> str:
         """The answer about one image."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from builders.differences import NEEDS, Differences
+from mgdata.identity import Stream
 from mgdata.wording import Wording, load
 
 WORDING = load(__file__, NEEDS)
@@ -28,3 +29,6 @@ class StaticDifference(Differences):
     """
 
     words: ClassVar[Wording] = WORDING
+
+    def _introduced(self, question: str, rng: Stream) -> str:
+        return question

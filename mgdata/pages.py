@@ -46,7 +46,7 @@ def write(folder: Path) -> None:
 
 
 def _ours(kind: str) -> list[str]:
-    """Names of the plug-ins that come with mgdata: a page for somebody else's is theirs to write."""
+    """Names of what comes with mgdata: a page for another's plug-in is theirs to write."""
     found = registry.names(kind)
     return sorted(
         name

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from processes import finished
 
-from mgdata import recipe, registry
+from mgdata import pages, recipe, registry
 from mgdata.cli import app
 from mgdata.release.rows import SCHEMA
 from mgdata.schema import schema_of
@@ -32,6 +32,9 @@ PAGES = [
     *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))),
 ]
 DECISIONS = sorted(f"docs/decisions/{p.name}" for p in (ROOT / "docs/decisions").glob("*.md"))
+REFERENCE = sorted(
+    p.relative_to(ROOT).as_posix() for p in (ROOT / "docs/reference").rglob("*.md")
+)
 FIRST = ["README.md", "docs/quickstart.md"]
 """Pages whose files and runs the others use."""
 FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -304,8 +307,17 @@ def test_the_site_shows_every_page_and_each_once() -> None:
         (where,) = entry.values()
         shown += [where] if isinstance(where, str) else where
     assert sorted(f"docs/{page}" for page in shown) == sorted(
-        [p for p in PAGES if p.startswith("docs/")] + DECISIONS
+        [p for p in PAGES if p.startswith("docs/")] + REFERENCE + DECISIONS
     )
+
+
+def test_a_page_of_the_reference_says_what_the_docstrings_say() -> None:
+    written = {
+        path.removeprefix("docs/reference/"): (ROOT / path).read_text() for path in REFERENCE
+    }
+    assert written == pages.texts(), "run `make pages`"
+    for page, text in written.items():
+        assert "None\n" not in text and len(text) > 200, page
 
 
 def test_the_tree_in_the_readme_is_what_is_there() -> None:
