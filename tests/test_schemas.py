@@ -229,8 +229,8 @@ def test_every_recipe_fits_its_schema(name: str) -> None:
     assert faults(document, validator("recipe").schema) == []
 
 
-@pytest.mark.parametrize("name", sorted(recipes()))
-def test_every_recipe_is_planned_over_small_corpora(name: str, quick_corpora: Path) -> None:
+@pytest.mark.parametrize("name", ["object-tracking", "quickstart"])
+def test_a_recipe_is_planned_over_small_corpora(name: str, quick_corpora: Path) -> None:
     loaded = recipe.load(name, recipe.read_roots(str(quick_corpora / "roots.yaml"), []))
     found = plan(loaded)
     tasks = {line.task for line in found.lines if line.samples}
