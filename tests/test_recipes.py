@@ -29,7 +29,12 @@ FEWER = {
     "correspondence": {"correspondence": 4},
     "static-difference": {"generated": 4},
     "mgrounding-630k": {"common-objects365": 4},
-    "mig-bench": {"static_difference": 4, "robust_difference": 2},
+    "mig-bench": {
+        "static_difference": 4,
+        "robust_difference": 2,
+        "multi_view": 6,
+        "correspondence": 6,
+    },
 }
 ON_RAY = "mig-bench"
 """Each of the ten tasks, Parquet cells, video frames and crops."""
