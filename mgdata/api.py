@@ -233,15 +233,9 @@ def synth(
     if records_only:
         import pyarrow.parquet as pq
 
-        from mgdata.synth import FORMATS
-        from mgdata.synth.records import index_table
-
-        if layout not in FORMATS:
-            raise UsageError(f"unknown layout {layout!r}{nearest(layout, list(FORMATS))}")
         out.mkdir(parents=True, exist_ok=True)
-        table = index_table(clips, seed, [layout])
-        pq.write_table(table, out / "index.parquet")
-        return f"{table.num_rows:,} index rows in {out / 'index.parquet'}"
+        pq.write_table(_index(layout, clips, seed), out / "index.parquet")
+        return f"{clips:,} index rows in {out / 'index.parquet'}"
     from mgdata.synth import write as write_corpus
 
     summary = write_corpus(
@@ -251,6 +245,22 @@ def synth(
         f"{summary.clips:,} {layout} clips, {summary.images:,} images, "
         f"{summary.bytes / 1e6:,.1f} MB in {out}"
     )
+
+
+def _index(layout: str, records: int, seed: int) -> Any:
+    """The index of records that have no pixels."""
+    import pyarrow as pa
+
+    from mgdata.synth.photo_records import LIKE, PAIRS, VIEWS, like
+    from mgdata.synth.records import index_table
+
+    clips = ("got10k", "lasot", "motchallenge", "trackingnet")
+    known = sorted((*clips, *LIKE, *PAIRS, *VIEWS))
+    if layout not in known:
+        raise UsageError(f"no index of layout {layout!r}{nearest(layout, known)}")
+    if layout in clips:
+        return index_table(records, seed, [layout])
+    return pa.Table.from_batches(list(like(layout, records, layout, seed)))
 
 
 def _steps(store: Store) -> list[Step]:

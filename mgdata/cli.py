@@ -296,10 +296,15 @@ def corpora_check(
 
 @app.command(epilog="Example: mgdata synth got10k corpora/got10k --clips 8 --seed 7")
 def synth(
-    layout: Annotated[str, typer.Argument(help="got10k, lasot, trackingnet or motchallenge.")],
+    layout: Annotated[
+        str,
+        typer.Argument(help="coco, got10k, clevr_change, egoexo4d ...; a wrong one lists them."),
+    ],
     out: Annotated[Path, typer.Argument(help="Folder to write; must not exist or be empty.")],
-    clips: Annotated[int, typer.Option("--clips", min=1, help="How many clips.")] = 6,
-    frames: Annotated[int, typer.Option("--frames", min=2, help="Frames a clip.")] = 24,
+    clips: Annotated[
+        int, typer.Option("--clips", min=1, help="How many clips, photos, pairs or takes.")
+    ] = 6,
+    frames: Annotated[int, typer.Option("--frames", min=2, help="Frames a clip or take.")] = 24,
     width: Annotated[int, typer.Option("--width", min=64, help="Pixels.")] = 480,
     height: Annotated[int, typer.Option("--height", min=64, help="Pixels.")] = 360,
     seed: Annotated[int, typer.Option("--seed", help="All randomness.")] = 0,

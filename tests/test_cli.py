@@ -73,7 +73,7 @@ def test_the_version_is_printed() -> None:
         (("corpora", "check", "got10k", ".", "--set", "splits=[a"), "--set splits=[a: the value is not YAML"),
         (("corpora", "check", "got10k", ".", "--set", "split=[a]"), "split: unknown key (did you mean splits?)"),
         (("synth", "got01k", "x"), "got01k"),
-        (("synth", "got01k", "x", "--records-only"), "unknown layout 'got01k' (did you mean got10k?)"),
+        (("synth", "got01k", "x", "--records-only"), "no index of layout 'got01k' (did you mean got10k?)"),
         (("synth", "got10k", "x", "--width", "3"), "Invalid value for '--width'"),
     ],
 )  # fmt: skip

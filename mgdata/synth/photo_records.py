@@ -8,7 +8,7 @@ as they do: class k of C is drawn about as often as 1 / sqrt(k).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -45,6 +45,38 @@ class Photos:
     phrases: bool = False
     crowded: float = 0.02
     """Share of the photos with a crowd."""
+
+
+LIKE: dict[str, Photos] = {
+    "coco": Photos(records=0, regions=7, classes=80),
+    "grand": Photos(records=0, regions=40, classes=20_000, phrases=True),
+    "lvis": Photos(records=0, regions=11, classes=1203, annotated="no"),
+    "objects365": Photos(records=0, regions=15, classes=365),
+    # Objects and their parts.
+    "paco": Photos(records=0, regions=14, classes=531, parts=456),
+    # As ImageNet's: one class a photo.
+    "voc": Photos(records=0, regions=2, classes=1000, annotated="own", crowded=0.0),
+}
+"""What the corpora of each layout are like, about; how large they are is asked for."""
+PAIRS = ("clevr_change", "img_diff", "magicbrush", "spot_the_diff")
+VIEWS = ("egoexo4d",)
+
+
+def like(layout: str, records: int, corpus: str, seed: int) -> Iterator[pa.RecordBatch]:
+    """The index of so many records of a layout, a piece at a time.
+
+    Raises:
+        KeyError: a layout of which there is no such index.
+    """
+    if layout in LIKE:
+        yield from photos(replace(LIKE[layout], records=records), corpus, seed)
+    elif layout in PAIRS:
+        table = pairs(records, corpus, seed, turns=2 if layout == "magicbrush" else 1)
+        yield from table.combine_chunks().to_batches()
+    elif layout in VIEWS:
+        yield from views(records, corpus, seed).combine_chunks().to_batches()
+    else:
+        raise KeyError(layout)
 
 
 def photos(spec: Photos, corpus: str, seed: int) -> Iterator[pa.RecordBatch]:

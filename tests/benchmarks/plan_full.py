@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,88 +25,59 @@ from mgdata import audit, recipe
 from mgdata.index import Index
 from mgdata.stages.choose import Chooser, allowed, assign_splits, joined
 from mgdata.synth import photo_records
-from mgdata.synth.photo_records import Photos
 from mgdata.synth.records import index_table
 from mgdata.tables import RECORDS, read_columns
 
 SEED = 7
 RECIPES = ("mgrounding-630k", "mig-bench")
-Tables = Iterator[pa.RecordBatch]
-Make = Callable[[str, float], Tables]
-"""Makes the tables of a corpus, given its name and the share of its records that is wanted."""
 
 
-def _clips(clips: int) -> Make:
-    def make(corpus: str, scale: float) -> Tables:
-        table = index_table(_some(clips, scale), SEED, [corpus])
-        names = pa.array([corpus] * table.num_rows, pa.string())
-        yield from table.append_column("corpus", names).combine_chunks().to_batches()
-
-    return make
-
-
-def _photos(records: int, **spec: Any) -> Make:
-    return lambda corpus, scale: photo_records.photos(
-        Photos(records=_some(records, scale), **spec), corpus, SEED
-    )
-
-
-def _pairs(records: int, turns: int = 1) -> Make:
-    def make(corpus: str, scale: float) -> Tables:
-        table = photo_records.pairs(_some(records, scale), corpus, SEED, turns=turns)
-        yield from table.combine_chunks().to_batches()
-
-    return make
-
-
-def _views(records: int) -> Make:
-    def make(corpus: str, scale: float) -> Tables:
-        table = photo_records.views(_some(records, scale), corpus, SEED)
-        yield from table.combine_chunks().to_batches()
-
-    return make
-
-
-def _some(records: int, scale: float) -> int:
-    return max(1, round(records * scale))
-
-
-CORPORA: dict[str, Make] = {
+CORPORA: dict[str, tuple[str, int]] = {
     # The two sizes that planning is measured at.
-    "objects365": _photos(records=1_700_000, regions=15, classes=365),
-    "grand": _photos(records=3_000_000, regions=40, classes=20_000, phrases=True),
-    # Training photos with boxes, one class each; classes of the 2012 challenge.
-    "imagenet": _photos(records=544_546, regions=2, classes=1000, annotated="own", crowded=0.0),
-    "coco": _photos(records=118_287, regions=7, classes=80),
-    # Objects and parts of them, as PACO names them.
-    "paco": _photos(records=45_790, regions=14, classes=531, parts=456),
-    "clevr_change": _pairs(79_606),
-    "magicbrush": _pairs(8_807, turns=2),
-    "magicbrush_dev": _pairs(528, turns=2),
-    "img_diff": _pairs(12_688),
-    "spot_the_diff": _pairs(9_524),
-    "trackingnet": _clips(30_132),
-    "got10k": _clips(9_335),
-    "got10k_val": _clips(180),
-    "lasot": _clips(1_120),
-    "motchallenge": _clips(7),
-    "egoexo4d": _views(20_000),
-    "mig_bench": _pairs(4_295),
+    "objects365": ("objects365", 1_700_000),
+    "grand": ("grand", 3_000_000),
+    # Training photos of the 2012 challenge that have boxes.
+    "imagenet": ("voc", 544_546),
+    "coco": ("coco", 118_287),
+    "paco": ("paco", 45_790),
+    "clevr_change": ("clevr_change", 79_606),
+    "magicbrush": ("magicbrush", 8_807),
+    "magicbrush_dev": ("magicbrush", 528),
+    "img_diff": ("img_diff", 12_688),
+    "spot_the_diff": ("spot_the_diff", 9_524),
+    "trackingnet": ("trackingnet", 30_132),
+    "got10k": ("got10k", 9_335),
+    "got10k_val": ("got10k", 180),
+    "lasot": ("lasot", 1_120),
+    "motchallenge": ("motchallenge", 7),
+    "egoexo4d": ("egoexo4d", 20_000),
+    # Only its names matter.
+    "mig_bench": ("spot_the_diff", 4_295),
 }
-"""Records of each corpus: published sizes where there are any, else what a recipe needs."""
+"""Layout and records of each corpus: published sizes where there are any, else enough."""
+
+
+def batches(layout: str, records: int, corpus: str) -> Iterator[pa.RecordBatch]:
+    """The index of a corpus, a piece at a time."""
+    if layout in ("got10k", "lasot", "motchallenge", "trackingnet"):
+        table = index_table(records, SEED, [corpus])
+        names = pa.array([corpus] * records, pa.string())
+        yield from table.append_column("corpus", names).combine_chunks().to_batches()
+    else:
+        yield from photo_records.like(layout, records, corpus, SEED)
 
 
 def write_tables(folder: Path, scale: float = 1.0) -> None:
     """Make the tables that are not there, a file a corpus."""
     folder.mkdir(parents=True, exist_ok=True)
-    for corpus, make in CORPORA.items():
+    for corpus, (layout, records) in CORPORA.items():
         path = folder / f"{corpus}.arrow"
         if path.exists():
             continue
         partial = path.with_suffix(f".{os.getpid()}")
         writer = None
         with pa.OSFile(str(partial), "wb") as sink:
-            for batch in make(corpus, scale):
+            for batch in batches(layout, max(1, round(records * scale)), corpus):
                 schema = batch.schema.with_metadata(RECORDS.metadata)
                 batch = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
                 writer = writer or pa.ipc.new_file(sink, schema)
