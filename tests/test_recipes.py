@@ -125,6 +125,37 @@ def test_whatever_a_recipe_drops_has_a_reason_in_the_ledger(made: Made) -> None:
     assert out["settle"] == out["release"]
 
 
+@pytest.mark.parametrize("made", ["mig-bench"], indirect=True)
+def test_the_benchmark_asks_one_question_for_one_box_of_as_many_images_as_published(
+    made: Made,
+) -> None:
+    images = {
+        "static_difference": {2}, "robust_difference": {2}, "common_object": {3, 4, 5},
+        "object_tracking": {6}, "multi_view": {2, 3, 4, 5, 6}, "region_locating": {2, 3, 4},
+        "referring": {2}, "group_grounding": {3, 4, 5}, "reasoning": {2}, "correspondence": {2},
+    }  # fmt: skip
+    published = [528, 94, 816, 550, 288, 1203, 99, 499, 101, 117]
+    assert [read("mig-bench").tasks[task].samples for task in images] == published
+    for path in (made[1] / "release/data").rglob("*.parquet"):
+        for row in pq.read_table(path, columns=["image_info", "turns"]).to_pylist():
+            (turn,) = row["turns"]
+            assert len(turn["targets"]) == 1
+            assert len(row["image_info"]) in images[path.parent.name]
+
+
+def test_the_training_set_asks_for_the_published_counts_of_each_source() -> None:
+    counts = Counter[str]()
+    for task in read("mgrounding-630k").tasks.values():
+        counts.update({task.corpora[0]: task.samples})
+    assert counts.total() == 530_000
+    assert counts == {
+        "clevr_change": 40_000, "magicbrush": 10_000, "img_diff": 10_000, "spot_the_diff": 10_000,
+        "objects365": 51_000 + 70_000, "imagenet": 16_000 + 70_000, "coco": 3_000,
+        "trackingnet": 100_000, "got10k": 18_000, "lasot": 10_000, "motchallenge": 2_000,
+        "grand": 120_000,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("made", [ON_RAY], indirect=True)
 def test_ray_makes_the_same_files_of_all_ten_tasks(
     made: Made, corpora: dict[str, dict[str, str]], tmp_path: Path
