@@ -73,18 +73,18 @@ def _drawn(pieces: tuple[_Piece, ...], colour: str, across: float) -> Cutout:
     side = 2 * math.ceil(across * 0.66) + 4  # the canvas of `sprites.toy`
     fine = 4 if across < 90 else 2
     canvas = np.zeros((side * fine, side * fine, 4), np.uint8)
-    light = _light(side * fine)
     covered: list[tuple[str, Pixels]] = []
     for piece in pieces:
-        mask = np.zeros(canvas.shape[:2], np.uint8)
-        cv2.fillPoly(mask, _placed(piece, side, across, fine), 255, cv2.LINE_8, _SHIFT)
-        inside = mask > 0
-        tone = np.array([*reversed(_rgb(piece.tone, colour))], np.float32)
-        canvas[inside, :3] = np.minimum(tone * light[inside, None], 255).astype(np.uint8)
-        canvas[inside, 3] = 255
+        mask, outline = np.zeros(canvas.shape[:2], np.uint8), _placed(piece, side, across, fine)
+        cv2.fillPoly(mask, outline, 255, cv2.LINE_8, _SHIFT)
+        tone = (*reversed(_rgb(piece.tone, colour)), 255)
+        cv2.fillPoly(canvas, outline, tone, cv2.LINE_8, _SHIFT)
         covered = [(name, np.asarray(cv2.subtract(old, mask), np.uint8)) for name, old in covered]
         if piece.part is not None:
             covered.append((piece.part, mask))
+    light = _light(side * fine)
+    for channel in range(3):
+        canvas[..., channel] = np.minimum(canvas[..., channel] * light, 255)
     small = _averaged(canvas, side)
     masks = tuple((name, _averaged(mask, side) > _HALF) for name, mask in covered)
     return Cutout(Sprite(bgra=small, shadow=_shadow(small, across)), masks)
