@@ -92,7 +92,8 @@ class ClevrChange(Corpus):
             UsageError: a file is missing, cut, or holds something else.
         """
         boxes, faults = self._boxes()
-        self._types()  # a fault in it is better said before a run than in the middle of one
+        self._types()  # a fault in these is better said before a run than in the middle of one
+        self._captions()
         blocks = sorted({number // BLOCK for number in self._ids(boxes)})
         if not blocks:
             raise clips.wrong_layout(self, f"scenes in {_BOXES} (split: {self.split})")

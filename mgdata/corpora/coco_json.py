@@ -105,7 +105,8 @@ class _File:
         self._expect(b"{", "the file")
         names: set[str] = set()
         if self._peek("the file") == b"}":
-            return names
+            self.at += 1
+            return self._ended(names)
         while True:
             name = self._value("a name")
             self._expect(b":", "the file")
@@ -119,9 +120,17 @@ class _File:
             names.add(name)
             following = self._take(name)
             if following == b"}":
-                return names
+                return self._ended(names)
             if following != b",":
                 raise self._malformed(name)
+
+    def _ended(self, names: set[str]) -> set[str]:
+        """`names`, if nothing follows the top-level object: what does was meant to be read."""
+        try:
+            self._peek("the file")
+        except Rejected:
+            return names
+        raise self._malformed("what follows the end")
 
     def _array(self, name: str, section: Section[Any]) -> None:
         self.at += 1
@@ -172,7 +181,7 @@ class _File:
     def _decoded(self, decoder: msgspec.json.Decoder[list[Any]], end: int) -> list[Any] | None:
         try:
             return decoder.decode(b"[%b]" % self.data[self.at : end])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     def _slowly(
@@ -186,7 +195,7 @@ class _File:
             raw = self._raw(where)
             try:
                 good.append(msgspec.json.decode(raw, type=kind))
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 bad.append(Broken(count + len(good) + len(bad), _lenient(raw)))
             following = self._take(where)
             if following == b"]":

@@ -325,6 +325,10 @@ def _rows(corpus: Corpus, part: str) -> Iterator[Row]:
             for row in _each(file):
                 yield row
                 done += 1
+            if (
+                done < total
+            ):  # a damaged page may end a column early, and pyarrow the others with it
+                raise _unreadable(part, done, total, "a column ends early")
     except pa.ArrowException as error:
         raise _unreadable(part, done, total, error) from None
     except OSError as error:
@@ -345,7 +349,7 @@ def _each(file: Any) -> Iterator[Row]:
                 yield dict(zip(batch.schema.names, cells, strict=True))
 
 
-def _unreadable(part: str, done: int, total: int, error: Exception) -> Rejected:
+def _unreadable(part: str, done: int, total: int, error: Exception | str) -> Rejected:
     lost = f", rows {done} to {total - 1} are lost" if total else ""
     return Rejected(UNREADABLE, f"{part}{lost}: {' '.join(str(error).split())[:120]}")
 

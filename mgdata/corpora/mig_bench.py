@@ -151,7 +151,7 @@ class MigBench(Corpus):
         try:
             # Python's own: it reads NaN, so that one such number loses an item and not the file.
             found = json.loads(clips.text(self, part))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Rejected("malformed annotation", f"{part}: {error}") from None
         if not isinstance(found, list):
             raise Rejected("malformed annotation", f"{part}: {type(found).__name__}, not a list")
@@ -251,7 +251,8 @@ def _stored(header: Header) -> tuple[int, int]:
 
 def _key(found: Any, position: int) -> str:
     task: Any = found.get("task") if isinstance(found, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return f"{task if task in TASKS else 'unknown'}/{position}"
+    known = isinstance(task, str) and task in TASKS
+    return f"{task if known else 'unknown'}/{position}"
 
 
 def _inner(path: str) -> str:
@@ -306,7 +307,10 @@ def _answer(answer: Any) -> tuple[float, float, float, float]:
     numbers: list[Any] = answer if isinstance(answer, list) else []
     if len(numbers) != 4 or any(type(n) not in (int, float) for n in numbers):
         raise Rejected("answer is not four numbers", shown)
-    x1, y1, x2, y2 = (float(n) for n in numbers)
+    try:
+        x1, y1, x2, y2 = (float(n) for n in numbers)
+    except OverflowError:  # JSON's whole numbers have no end
+        raise Rejected("answer is not four numbers", shown) from None
     if not all(map(math.isfinite, (x1, y1, x2, y2))):
         raise Rejected("nan box", shown)
     if not all(0 <= n <= 1 for n in (x1, y1, x2, y2)):

@@ -165,7 +165,7 @@ class SpotTheDiff(Corpus):
             return msgspec.json.decode(self.root.read(path), type=list[Any])
         except MissingFile:
             raise clips.wrong_layout(self, path) from None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(
                 f"{self.root.url}: {path} is no list of img_id and sentences: {error}; "
                 "get a fresh copy of this file"
