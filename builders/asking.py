@@ -38,6 +38,11 @@ def one_by_one(turns: Turns, rng: Stream) -> bool:
     return turns in ("polling", "apart") or (turns == "mixed" and rng.below(2) == 0)
 
 
+def expected(turns: Turns, fewest: int, most: int) -> float:
+    """Samples a set of `fewest` to `most` questions gives on average."""
+    return (fewest + most) / 2 if turns == "apart" else 1.0
+
+
 def box_of(region: Region) -> Box:
     """The box of a region that is visible.
 

@@ -12,6 +12,7 @@ from builders.asking import (
     Turns,
     box_of,
     called,
+    expected,
     image_names,
     one_by_one,
     only,
@@ -109,6 +110,10 @@ class CommonObject(Builder):
         photos = Photos(pool(index, rng), self.per_image)
         entries = photos.entries(self.area, everything=self.complete)
         yield from all_share(photos, entries, self.images, rng, self.power)
+
+    def expected(self) -> float:
+        """A sample an image where they are asked apart."""
+        return expected(self.turns, *self.images)
 
     def build(self, records: Sequence[Record], rng: Stream) -> Iterator[Sample | Drop]:
         """One sample of the set, or one an image where they are asked apart."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import pyarrow.compute
 
-from builders.asking import Band, Naming, Turns, area_of, image_names, one_by_one, samples
+from builders.asking import Band, Naming, Turns, area_of, expected, image_names, one_by_one, samples
 from builders.group_grounding_turns import (
     NEEDS,
     Asked,
@@ -101,6 +101,10 @@ class GroupGrounding(Builder):
         photos = Photos(pool(index, rng), self.per_image)
         entries = photos.entries(self.area, single=self.unique == "label")
         yield from one_has(photos, entries, self.images, rng, self.power)
+
+    def expected(self) -> float:
+        """A sample a question where they are asked apart."""
+        return expected(self.turns, *self.asked)
 
     def build(self, records: Sequence[Record], rng: Stream) -> Iterator[Sample | Drop]:
         """One sample of the set, or one a question where they are asked apart."""

@@ -7,7 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
-from builders.asking import Band, Naming, Turns, area_of, box_of, image_names, one_by_one, samples
+from builders.asking import (
+    Band,
+    Naming,
+    Turns,
+    area_of,
+    box_of,
+    expected,
+    image_names,
+    one_by_one,
+    samples,
+)
 from builders.tracking_turns import Given
 from mgdata.data import Association, Drop, Edit, Image, Record, Region, Sample, Shape, Target, Turn
 from mgdata.errors import Rejected
@@ -103,6 +113,10 @@ class MultiView(Builder):
         rows = index.rows[enough]
         for _ in range(self.per_record):
             yield from zip(rows[rng.permutation(len(rows))].tolist(), strict=True)
+
+    def expected(self) -> float:
+        """A sample a view but the reference where they are asked apart."""
+        return expected(self.turns, self.images[0] - 1, self.images[1] - 1)
 
     def build(self, records: Sequence[Record], rng: Stream) -> Iterator[Sample | Drop]:
         """One sample of the moment; `Rejected` where no object is known in views enough."""

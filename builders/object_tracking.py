@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from builders import asking
-from builders.frames import Sampler, Track, box_of, choose, follow, with_hidden
+from builders.frames import Sampler, Track, box_of, choose, follow, slivers, with_hidden
 from builders.tracking_turns import (
     LETTERS,
     NEEDS,
@@ -32,7 +32,8 @@ class ObjectTracking(Builder):
     """One sample a clip: the reference frame, later frames, and questions about these.
 
     Only an annotated box is asked for; a frame in which the annotation is silent about the object
-    is never shown. Letters name several objects, from left to right in the reference. Shuffled
+    is never shown. A frame that shows only a strip of the object, as its box tells, gives way to
+    the nearest that shows more. Letters name objects, from left to right in the reference. Shuffled
     samples follow one object and name images by number, since `first` could mean either order.
     """
 
@@ -68,6 +69,9 @@ class ObjectTracking(Builder):
     """Shortest side of a box, in pixels."""
     min_area: float = 0.0
     """Smallest share of the image that a box covers."""
+    slivers: bool = False
+    """Keep frames in which a box is much smaller than usual and of another shape: mostly a strip
+    beside an occluder or at the border, by which nobody could tell what is followed."""
 
     def __post_init__(self) -> None:
         """Refuse settings that no clip could meet."""
@@ -95,6 +99,12 @@ class ObjectTracking(Builder):
         for _ in range(self.per_clip):
             yield from zip(rows[rng.permutation(len(rows))].tolist(), strict=True)
 
+    def expected(self) -> float:
+        """A sample a later frame where they are asked apart."""
+        if self.asked is not None:
+            return asking.expected(self.turns, self.asked, self.asked)
+        return asking.expected(self.turns, self.frames[0] - 1, self.frames[1] - 1)
+
     def build(self, records: Sequence[Record], rng: Stream) -> Iterator[Sample | Drop]:
         """One sample of the clip; `Rejected` where no object is visible often enough."""
         clip = records[0]
@@ -102,7 +112,8 @@ class ObjectTracking(Builder):
         one_by_one = asking.one_by_one(self.turns, rng)
         objects = 1 if out_of_order else rng.between(1, self.objects)
         found = follow(clip, objects, self.frames[0], self._usable, rng)
-        frames = choose(found.frames, self.sampler, self.frames, self.span, rng)
+        poor = None if self.slivers else slivers(found.tracks)
+        frames = choose(found.frames, self.sampler, self.frames, self.span, rng, poor)
         if one_by_one and self.absent:
             frames = with_hidden(frames, found.hidden, self.absent, self.span, rng)
         reference = frames[0]

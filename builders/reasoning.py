@@ -11,7 +11,7 @@ from builders.reasoning_kinds import KINDS, OF_THREE, RAREST
 from builders.reasoning_scene import Limits, look
 from builders.reasoning_sets import some_have
 from builders.reasoning_turns import NEEDS
-from builders.sets import Photos
+from builders.sets import Photos, pool
 from mgdata.data import Association, Drop, Record, Sample, Shape
 from mgdata.errors import Rejected
 from mgdata.identity import Stream
@@ -95,7 +95,7 @@ class Reasoning(Builder):
 
     def groups(self, index: Index, rng: Stream) -> Iterator[Sequence[int]]:
         """Sets of which some photos show a class and the others do not."""
-        photos = Photos(index, self.per_image)
+        photos = Photos(pool(index, rng), self.per_image)
         one = photos.entries((self.min_area, 1.0))
         several = photos.entries((self.min_area, 1.0), single=False)
         sets = [some_have(photos, found, self.images, rng, self.power) for found in (one, several)]

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from builders.asking import Band, Naming, Turns, image_names, one_by_one, samples
+from builders.asking import Band, Naming, Turns, expected, image_names, one_by_one, samples
 from mgdata.data import Association, Drop, Edit, Image, Record, Region, Sample, Shape, Target, Turn
 from mgdata.edits import crop_window
 from mgdata.errors import Rejected
@@ -103,6 +103,10 @@ class RegionLocating(Builder):
         rows = index.rows[(index.numbers("regions") >= self.min_boxes) & large]
         for _ in range(self.per_image):
             yield from zip(rows[rng.permutation(len(rows))].tolist(), strict=True)
+
+    def expected(self) -> float:
+        """A sample a crop where they are asked apart."""
+        return expected(self.turns, *self.crops)
 
     def build(self, records: Sequence[Record], rng: Stream) -> Iterator[Sample | Drop]:
         """The photo and its crops; `Rejected` where too few regions can be told apart."""

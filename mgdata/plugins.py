@@ -119,6 +119,10 @@ class Builder(ABC):
         for row in index.rows[rng.permutation(len(index))]:
             yield (int(row),)
 
+    def expected(self) -> float:
+        """Samples that a group gives on average where none is dropped; for the first round."""
+        return 1.0
+
     @abstractmethod
     def build(self, records: Sequence[Record], rng: Stream) -> Iterator[Sample | Drop]:
         """The samples of one group: a pure function of records and stream, on a worker."""

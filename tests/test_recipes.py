@@ -48,13 +48,7 @@ Made = tuple[Path, Path, Outcome]
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """Roots of small corpora, for each recipe by the names that it gives them."""
     roots = write_corpora(tmp_path_factory.mktemp("all"))
-    # A benchmark looks in the held-out part, of which the others' corpora have too little.
-    held_out = {**roots, "objects365": roots.pop("objects365_val")}
-    found: dict[str, dict[str, str]] = {}
-    for name in recipes():
-        mine = held_out if name == "mig-bench" else roots
-        found[name] = {corpus: mine[corpus] for corpus in read(name).corpora}
-    return found
+    return {name: {corpus: roots[corpus] for corpus in read(name).corpora} for name in recipes()}
 
 
 @pytest.fixture(scope="session", params=sorted(recipes()))

@@ -151,6 +151,7 @@ class Chooser:
     def __init__(self, recipe: Recipe, builders: Mapping[str, Builder], index: Index,
                  splits: np.ndarray[Any, Any]) -> None:  # fmt: skip
         self._size = recipe.build.groups
+        self._builders = builders
         self.short: dict[tuple[str, str], str] = {}
         self.wanted: dict[tuple[str, str], int] = {}
         self._streams: dict[tuple[str, str], GroupStream] = {}
@@ -178,7 +179,10 @@ class Chooser:
             missing = self.wanted[task, split] - have.get((task, split), 0)
             if missing <= 0:
                 continue
-            rate = have.get((task, split), 0) / stream.taken if stream.taken else 1.0
+            if stream.taken:
+                rate = have.get((task, split), 0) / stream.taken
+            else:
+                rate = self._builders[task].expected()
             # A poor yield must not make a round of millions: at most eight times what is missing.
             groups = stream.take(math.ceil(missing / max(rate, 0.125)))
             if not groups or number >= ROUNDS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import subprocess
@@ -36,6 +37,7 @@ CORPORA: dict[str, tuple[str, int]] = {
     # The two sizes that planning is measured at.
     "objects365": ("objects365", 1_700_000),
     "grand": ("grand", 3_000_000),
+    "objects365_val": ("objects365", 80_000),
     # Training photos of the 2012 challenge that have boxes.
     "imagenet": ("voc", 544_546),
     "coco": ("coco", 118_287),
@@ -108,34 +110,36 @@ def plan(name: str, folder: Path) -> dict[str, Any]:
     index = index.view(mask)
     splits = assign_splits(index, loaded.recipe.splits, loaded.recipe.seed)
     chooser = Chooser(loaded.recipe, loaded.builders, index, splits)
+    needed = {
+        (task, split): math.ceil(n / loaded.builders[task].expected())
+        for (task, split), n in chooser.wanted.items()
+    }
     groups = {
         (task, split): [rows for _, _, rows in chooser.stream(task, split).take(n)]
-        for (task, split), n in chooser.wanted.items()
+        for (task, split), n in needed.items()
     }
     seconds = time.monotonic() - begin
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    total, met = sum(map(len, groups.values())), True
-    lines, configs = list[str](), defaultdict[str, list[int]](lambda: [0, 0])
+    lines, configs, met = list[str](), defaultdict[str, list[int]](lambda: [0, 0]), True
     for (task, split), rows in groups.items():
         wanted, section = chooser.wanted[task, split], loaded.recipe.tasks[task]
-        cause = (
-            ""
-            if len(rows) == wanted
-            else f"  short: {chooser.stream(task, split).taken:,} "
-            f"groups are all that {', '.join(section.corpora)} can give under its settings"
-        )
-        lines.append(f"    {task:<34} {split:<6} {len(rows):>9,} of {wanted:>9,}{cause}")
-        met &= len(rows) == wanted
+        whole = len(rows) == needed[task, split]
+        samples = wanted if whole else int(len(rows) * loaded.builders[task].expected())
+        cause = f"{len(rows):,} groups"
+        if not whole:
+            cause += f": short, all that {', '.join(section.corpora)} can give under its settings"
+        lines.append(f"    {task:<24} {split:<6} {samples:>9,} of {wanted:>9,}  from {cause}")
+        met &= whole
         count = configs[section.config or task]
-        count[0], count[1] = count[0] + len(rows), count[1] + wanted
+        count[0], count[1] = count[0] + samples, count[1] + wanted
         builder = loaded.builders[task]
         cap = getattr(builder, "per_image", None)
         for fault in audit.faults(index, rows, builder.grouping, cap=cap):
             lines.append(f"        fault: {fault}")
             met = False
-    asked = sum(chooser.wanted.values())
-    head = f"{name}: {total:,} groups of {asked:,} asked for, from {len(mask):,} records"
-    by_config = [f"  {c:<36} {'':<6} {n:>9,} of {w:>9,}" for c, (n, w) in configs.items()]
+    total, asked = (sum(column) for column in zip(*configs.values(), strict=True))
+    head = f"{name}: {total:,} samples of {asked:,}, planned from {len(mask):,} records"
+    by_config = [f"  {c:<33} {n:>9,} of {w:>9,}" for c, (n, w) in configs.items()]
     figures = f"  planned in {seconds:.1f} s, {memory:.2f} GB; {len(drops):,} records left out"
     return {
         "lines": [head, *by_config, "  by section:", *lines, figures],
