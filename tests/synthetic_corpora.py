@@ -13,18 +13,18 @@ from mgdata.synth.photos import Photo, photo
 
 SIZES: dict[str, tuple[str, int, int, tuple[int, int]]] = {
     "clevr_change": ("clevr_change", 16, 1, (480, 360)),
-    "coco": ("coco", 250, 1, (192, 144)),
+    "coco": ("coco", 200, 1, (192, 144)),
     "egoexo4d": ("egoexo4d", 6, 8, (320, 240)),
     "got10k": ("got10k", 10, 24, (256, 192)),
-    "grand": ("grand", 60, 1, (320, 240)),
+    "grand": ("grand", 44, 1, (320, 240)),
     "img_diff": ("img_diff", 24, 1, (256, 256)),
     "lasot": ("lasot", 6, 24, (256, 192)),
-    "magicbrush": ("magicbrush", 16, 1, (256, 256)),
+    "magicbrush": ("magicbrush", 14, 1, (256, 256)),
     "mig_bench": ("mig_bench", 10, 1, (256, 192)),
     "motchallenge": ("motchallenge", 6, 30, (256, 192)),
     "objects365": ("objects365", 220, 1, (400, 300)),
-    "paco": ("paco", 80, 1, (320, 240)),
-    "spot_the_diff": ("spot_the_diff", 30, 1, (320, 240)),
+    "paco": ("paco", 60, 1, (320, 240)),
+    "spot_the_diff": ("spot_the_diff", 24, 1, (320, 240)),
     "trackingnet": ("trackingnet", 8, 24, (256, 192)),
 }
 """Layout, clips, frames and size of each corpus."""
