@@ -233,8 +233,9 @@ def synth(
     if records_only:
         import pyarrow.parquet as pq
 
+        table = _index(layout, clips, seed)
         out.mkdir(parents=True, exist_ok=True)
-        pq.write_table(_index(layout, clips, seed), out / "index.parquet")
+        pq.write_table(table, out / "index.parquet")
         return f"{clips:,} index rows in {out / 'index.parquet'}"
     from mgdata.synth import write as write_corpus
 
