@@ -175,7 +175,7 @@ def test_a_check_of_a_corpus_writes_what_it_prints(quick_corpora: Path, tmp_path
     assert found["layout"] == "as expected" and found["records"] == found["parts"] > 0
     assert f"records   {found['records']} from {found['parts']} parts" in ended.out
     other = mgdata("corpora", "check", "got10k", quick_corpora / "got10k", "--set", "splits=[val]")
-    assert "records   1 from 1 parts" in other.out
+    assert "records   1 from 1 part" in other.out
 
 
 def test_a_check_of_a_folder_that_is_not_there_ends_with_3(tmp_path: Path) -> None:

@@ -39,7 +39,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     layout: str
     """`as expected`, or what was looked for and what was found instead."""
     license: str
+    """The corpus' own."""
     homepage: str
+    licenses: dict[str, int] = {}
+    """Records by the licence they state, most first."""
     parts: int = 0
     records: int = 0
     images: int = 0
@@ -67,6 +70,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 class _Tally:
     counts: Counter[str] = field(default_factory=Counter[str])
     labels: Counter[str] = field(default_factory=Counter[str])
+    licenses: Counter[str] = field(default_factory=Counter[str])
     skipped: Counter[str] = field(default_factory=Counter[str])
     drops: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     dropped: Counter[str] = field(default_factory=Counter[str])
@@ -125,6 +129,7 @@ def _count_drop(tally: _Tally, drop: Drop) -> None:
 
 def _count_record(tally: _Tally, corpus: Corpus, record: Record) -> None:
     tally.counts["records"] += 1
+    tally.licenses[record.license] += 1
     tally.counts["images"] += len(record.images)
     tally.counts["regions"] += len(record.regions)
     for region in record.regions:
@@ -161,6 +166,7 @@ def _report(corpus: Corpus, layout: str, parts: int, tally: _Tally, seconds: flo
         layout=layout,
         license=corpus.license,
         homepage=corpus.homepage,
+        licenses=_most_first(tally.licenses),
         parts=parts,
         records=records,
         images=counts["images"],
@@ -187,17 +193,29 @@ def _most_first(counts: Counter[str]) -> dict[str, int]:
 
 def lines(report: Report, labels: int = 10) -> list[str]:
     """The report as a terminal shows it; `labels` is how many labels are named."""
-    shown = [f"{name} {count:,}" for name, count in report.labels.items()][:labels]
-    more = len(report.labels) - len(shown)
     text = [
         f"{report.corpus} at {report.root}",
         f"layout    {report.layout}",
-        f"licence   {report.license}",
+        f"licence   {_licence(report)}",
         f"data from {report.homepage}",
-        f"records   {report.records:,} from {report.parts:,} parts",
+    ]
+    if report.layout != AS_EXPECTED:  # nothing was read: noughts would only hide that
+        return text
+    notes = [
+        f"{count:,} {words}"
+        for count, words in (
+            (report.hidden, "known not visible"),
+            (report.clipped, "cut at the edge"),
+            (report.ignored, "to ignore"),
+        )
+        if count
+    ]
+    shown = [f"{name} {count:,}" for name, count in report.labels.items()][:labels]
+    more = len(report.labels) - len(shown)
+    text += [
+        f"records   {report.records:,} from {report.parts:,} part{'s' * (report.parts != 1)}",
         f"images    {report.images:,}",
-        f"regions   {report.regions:,}: {report.hidden:,} known not visible, "
-        f"{report.clipped:,} cut at the edge, {report.ignored:,} to ignore",
+        f"regions   {report.regions:,}" + (f": {', '.join(notes)}" if notes else ""),
         f"labels    {', '.join(shown) or 'none'}" + (f" and {more} more" if more > 0 else ""),
     ]
     for reason, drop in report.drops.items():
@@ -205,8 +223,12 @@ def lines(report: Report, labels: int = 10) -> list[str]:
     text.extend(f"skipped   {count:,}  {reason}" for reason, count in report.skipped.items())
     if report.missing_images:
         text.append(f"missing   {report.missing_images:,} images: {', '.join(report.missing)}")
-    text.append(
-        f"time      {report.seconds:.2f} s, {report.seconds_per_1000_records:.2f} s "
-        "per 1,000 records"
-    )
-    return text
+    each = f", {report.seconds_per_1000_records:.2f} s per 1,000 records" if report.records else ""
+    return [*text, f"time      {report.seconds:.2f} s{each}"]
+
+
+def _licence(report: Report) -> str:
+    """The corpus' licence, or what its records state where that is more."""
+    if set(report.licenses) <= {report.license}:
+        return report.license
+    return ", ".join(f"{name} {count:,}" for name, count in report.licenses.items())

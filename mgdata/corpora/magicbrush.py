@@ -325,9 +325,8 @@ def _rows(corpus: Corpus, part: str) -> Iterator[Row]:
             for row in _each(file):
                 yield row
                 done += 1
-            if (
-                done < total
-            ):  # a damaged page may end a column early, and pyarrow the others with it
+            # A damaged page may end a column early, and pyarrow then ends the others with it.
+            if done < total:
                 raise _unreadable(part, done, total, "a column ends early")
     except pa.ArrowException as error:
         raise _unreadable(part, done, total, error) from None

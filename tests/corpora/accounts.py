@@ -41,7 +41,7 @@ def unpaid(layout: str, files: Files, outcome: Outcome) -> list[str]:
                 if not keys.intersection(choice) and file not in keys:
                     faults.append(f"{file}: nothing for {' or '.join(choice)}")
         except Unreadable:
-            read = outcome[file] if file in outcome else found
+            read = outcome.get(file, found)
             if not read and not any(_names(item, file) for item in found):
                 faults.append(f"{file} cannot be read, and nothing says so")
     more = REGIONS.get(layout)
