@@ -9,7 +9,9 @@ read only. The one pair of Img-Diff comes without annotation; ours is written be
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import msgspec
 import pytest
 import yaml
 from command import ledger, mgdata
+from processes import finished
 
 pytestmark = pytest.mark.real
 
@@ -50,8 +53,6 @@ ODD = {"empty image": 1, "unreadable image": 1, "truncated image": 1, "animated 
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Where the real corpora lie; Img-Diff with an annotation of ours."""
-    import os
-
     base = Path(os.environ["MGDATA_CORPORA"])
     pair = tmp_path_factory.mktemp("img_diff") / "pair"
     shutil.copytree(base / "img_diff", pair)
@@ -128,8 +129,9 @@ def test_ray_builds_the_same_files_from_real_photos_pairs_and_views(
     run: Path, recipe: Path, roots: list[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "ray"
-    ended = mgdata("run", recipe, "--out", out, "--engine", "ray", "--workers", 2, *roots)
-    assert ended.code == 0, ended.err
+    words = ["run", str(recipe), "--out", str(out), "--engine", "ray", "--workers", "2", *roots]
+    ended = finished([str(Path(sys.executable).with_name("mgdata")), *words], seconds=300)
+    assert ended.returncode == 0, ended.stderr
     serial, ray = (
         {f.relative_to(r): f.read_bytes() for f in (r / "release").rglob("*") if f.is_file()}
         for r in (run, out)
