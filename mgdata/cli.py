@@ -271,7 +271,8 @@ def corpora(context: typer.Context) -> None:
 
 @corpora_app.command(
     "check",
-    epilog="Example: mgdata corpora check got10k /data/got10k --set splits=[val] --json out.json",
+    epilog="Exits with 1 where nothing can be read: the layout is another, or there is no record. "
+    "Example: mgdata corpora check got10k /data/got10k --set splits=[val] --json out.json",
 )
 def corpora_check(
     name: Annotated[str, typer.Argument(help="A name of `mgdata corpora`.")],
@@ -292,6 +293,8 @@ def corpora_check(
         print(line)
     if json:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    if not report.records:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: mgdata synth got10k corpora/got10k --clips 8 --seed 7")

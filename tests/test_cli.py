@@ -178,6 +178,12 @@ def test_a_check_of_a_corpus_writes_what_it_prints(quick_corpora: Path, tmp_path
     assert "records   1 from 1 part" in other.out
 
 
+def test_a_check_of_another_layout_ends_with_1(quick_corpora: Path) -> None:
+    ended = mgdata("corpora", "check", "lasot", quick_corpora / "got10k")
+    assert ended.code == 1
+    assert "no Lasot root" in ended.out
+
+
 def test_a_check_of_a_folder_that_is_not_there_ends_with_3(tmp_path: Path) -> None:
     ended = mgdata("corpora", "check", "got10k", tmp_path / "nowhere")
     assert ended.code == 3
