@@ -25,6 +25,19 @@ Turns = Literal["polling", "all", "apart", "mixed"]
 Band = tuple[float, float]
 """Smallest and largest share of its image that a box may cover."""
 
+# Substances and the like, and pairs that have no singular.
+_SUBSTANCES = """
+    air bacon baggage beef beer bread broccoli butter cauliflower celery cereal cheese clothing
+    coffee corn cutlery dirt equipment eyewear fabric fire fog foliage food footwear furniture
+    garlic graffiti grass gravel hair hay headgear ice jewelry juice land lettuce lightning luggage
+    machinery meat milk money mud oil paint paper pasta pork rain rice salt sand seafood silverware
+    sky snow soap spaghetti spinach steam steel sugar sushi tableware tea tofu traffic vegetation
+    water wheat wildlife wine wood wool yogurt"""
+_PAIRS = """
+    binoculars clothes earphones eyeglasses glasses goggles headphones jeans leggings overalls
+    pajamas pants pliers scissors shorts skis spectacles sunglasses tights tongs trousers
+    tweezers"""
+_BARE = frozenset(f"{_SUBSTANCES} {_PAIRS}".split())
 _NAME = re.compile(r"[a-z][a-z'&/ -]{0,48}[a-z]( \([a-z -]+\))?")
 
 
@@ -83,9 +96,19 @@ def called(label: str) -> str | None:
     return words if _NAME.fullmatch(words) else None
 
 
+def without_article(words: str) -> bool:
+    """Whether a class is named without an article, being no thing that one counts: `bread`."""
+    return words.rpartition(" ")[2] in _BARE
+
+
 @lru_cache(1 << 16)
 def thing(words: str) -> str:
-    """What `called` gives as the object of a verb: `a dog`; in quotes what is no one thing."""
+    """What `called` gives as the object of a verb: `a dog`, `bread`, `scissors`.
+
+    In quotes what else is no one thing: `"street lights"`.
+    """
+    if without_article(words):
+        return words
     return article(words) if noun(words) == words else f'"{words}"'
 
 

@@ -19,6 +19,7 @@ from builders.asking import (
     samples,
     thing,
 )
+from builders.rivals import alike
 from builders.sets import Photos, all_share, pool
 from mgdata.data import ALL, Association, Drop, Record, Sample, Shape, Target, Turn
 from mgdata.errors import Rejected
@@ -61,10 +62,11 @@ class CommonObject(Builder):
     """One sample a set of photos that have exactly one annotated class in common.
 
     In each photo one thing of that class is to be boxed: the only one there, and large, so that no
-    other can be meant. The class must be found first, from what the photos share; a share of the
-    questions may tell it. One target an image. Published sets choose large boxes too (thresholds
-    are not known), of classes that do not always occur together: for these there is the
-    `cooccurrence` filter. The area band is what MIG-Bench's boxes span, 5th to 95th percentile.
+    other can be meant, nor one of a class that a reader may call the same (`rivals`). The class
+    must be found first, from what the photos share; a share of the questions may tell it. One
+    target an image. Published sets choose large boxes too (thresholds are not known), of classes
+    that do not always occur together: for these there is the `cooccurrence` filter. The area band
+    is what MIG-Bench's boxes span, 5th to 95th percentile.
     """
 
     association: ClassVar[Association] = "semantic"
@@ -140,7 +142,10 @@ class CommonObject(Builder):
         shared = set.intersection(*({r.label for r in record.regions} for record in records))
         if len(shared) != 1:
             raise Rejected("not one class in common", ", ".join(sorted(shared)) or None)
-        return shared.pop()
+        label = shared.pop()
+        if label in alike({r.label for record in records for r in record.regions}):
+            raise Rejected("a class of another name may be the same", label)
+        return label
 
     def _box(self, record: Record, label: str) -> Box:
         region = only(record, label, self.area)

@@ -21,6 +21,7 @@ from builders.parts import (
     spoken,
     thing_of,
 )
+from builders.rivals import alike
 from builders.sets import Photos, pairs, pool
 from builders.tracking_turns import Given
 from mgdata.data import (
@@ -84,7 +85,7 @@ class Correspondence(Builder):
     part to answer with: one of that label, all of which are annotated; for `functional`, one over
     all objects there. Where other objects' parts may be un-annotated, a functional question names
     the object, so that its answer stays the only one. Where objects are annotated too, the part's
-    is the only one of its class in image 2.
+    is the only one of its class in image 2, and none there may be called the same (`rivals`).
 
     Needs corpora whose labels are `object:part`: PACO as it is; for PartImageNet, whose parts are
     called `Quadruped Head`, the `renames` of the COCO reader can write them so. In PACO the parts
@@ -219,10 +220,13 @@ class Correspondence(Builder):
     def _found(self, first: Photo, second: Photo, records: Sequence[Record]) -> Iterator[Found]:
         """Every part of image 1 with what corresponds to it in image 2, and nothing else does."""
         purposes = self._purposes
+        # A mug's handle is no sure answer beside a cup.
+        doubtful = alike({object_of(label) for label in second.regions})
         answers = [
             (label, region)
             for label, regions in second.regions.items()
-            if (region := self._only(regions, label, second, records[1]))
+            if object_of(label) not in doubtful
+            and (region := self._only(regions, label, second, records[1]))
         ]
         for label, regions in first.regions.items():
             region = regions[0]
@@ -233,7 +237,8 @@ class Correspondence(Builder):
                     if self.kinds != "functional":
                         yield Found("semantic", region, answer, False)
                     continue
-                if self.kinds == "semantic" or object_of(label) == object_of(other):
+                objects = {object_of(label), object_of(other)}
+                if self.kinds == "semantic" or len(objects) == 1 or alike(objects):
                     continue
                 purpose = purposes.of(label)
                 if purpose is None or purposes.of(other) != purpose or second.serving[purpose] > 1:

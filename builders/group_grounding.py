@@ -25,6 +25,7 @@ from builders.group_grounding_turns import (
     of_label,
     of_phrase,
 )
+from builders.rivals import alike
 from builders.sets import Photos, one_has, pool
 from mgdata.data import Association, Drop, Record, Region, Sample, Shape, complete
 from mgdata.errors import Rejected
@@ -41,11 +42,12 @@ pc: Any = pyarrow.compute
 class GroupGrounding(Builder):
     """One sample a set of photos; each question has one target, in an image that is to be found.
 
-    What is asked for fits one region of one image alone: its class is known to be in no other
-    photo of the set, its phrase is nowhere else, and its own photo has no second thing of the
-    class, or none that the phrase would fit. (The published set takes random photos, from GranD,
-    and describes no such check.) Whether two classes are two words for one thing is not known
-    here. An image may be asked about twice, so that questions before tell nothing of the next.
+    What is asked for fits one region of one image alone: its class is known to be in no other photo
+    of the set, its phrase is nowhere else, and its own photo has no second thing of the class, or
+    none that the phrase would fit; nor does any photo of the set show a class that by its name may
+    be the same thing (`rivals`). (The published set takes random photos, from GranD, and describes
+    no such check.) An image may be asked about twice, so that questions before tell nothing of the
+    next.
 
     In the other direction the box and its image are given and the words are asked for: no target.
     A sample has questions of one direction.
@@ -122,6 +124,7 @@ class GroupGrounding(Builder):
     def _askable(self, records: Sequence[Record]) -> list[list[Asked]]:
         """For each photo, the regions that can be asked about."""
         present = [{region.label for region in record.regions} for record in records]
+        doubtful = alike(set().union(*present))
         said = Counter(name for record in records for r in record.regions for name in _names(r))
         found: list[list[Asked]] = []
         for place, record in enumerate(records):
@@ -131,10 +134,14 @@ class GroupGrounding(Builder):
             for region in record.regions:
                 label = region.label
                 if label not in fits:
-                    fits[label] = complete(record, label) and all(
-                        label not in present[k]
-                        and (complete(records[k], label) or label in records[k].absent)
-                        for k in others
+                    fits[label] = (
+                        label not in doubtful
+                        and complete(record, label)
+                        and all(
+                            label not in present[k]
+                            and (complete(records[k], label) or label in records[k].absent)
+                            for k in others
+                        )
                     )
                 if not fits[label] or not self._fits(region, record):
                     continue

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from builders.asking import box_of, called, in_order
+from builders.asking import box_of, called, in_order, without_article
 from mgdata.data import Region, Target, Turn
 from mgdata.identity import Stream
 from mgdata.wording import ImageNames, Needs, Wording, article, noun
@@ -111,6 +111,8 @@ def of_label(label: str) -> Words | None:
     words = called(label)
     if words is None:
         return None
+    if without_article(words):
+        return Words(words, words)
     return Words(words, article(words) if noun(words) == words else f"the {words}")
 
 

@@ -30,8 +30,8 @@ class Reasoning(Builder):
     one photo to all. Seven kinds of question: counting, comparing size, position or number, the odd
     one out, same or different, and set logic, which lists the classes to choose from, because a
     reader may see others than a corpus annotates. A class is asked for only by a name that is
-    surely clear (`reasoning_words`), only where every one of it is annotated, and where none is
-    tiny or a crowd; differences keep a margin.
+    surely clear (`reasoning_words`, `rivals`), only where every one of it is annotated, and where
+    none is tiny or a crowd; differences keep a margin.
 
     A question is answered by boxes at once, or by a word and then by boxes. Where the photos have
     no clear case of the drawn kind, another is asked: a number compared where there is a case of
@@ -57,8 +57,9 @@ class Reasoning(Builder):
     followed: float = 0.8
     """Share of short answers followed by a turn for the boxes, if these are not too many."""
     min_area: float = 0.005
-    """Share of its photo that everything counted or asked for covers at least; a photo with a
-    smaller one of a class is not asked about that class."""
+    """Share of its photo that everything counted or asked for covers at least, and four times that
+    where the photo's edge cuts it; a photo with a smaller one of a class is not asked about that
+    class."""
     most: int = 10
     """Most things to be counted, in a photo or over all, and most boxes in an answer."""
     ratio: float = 1.5

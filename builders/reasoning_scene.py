@@ -9,11 +9,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from builders.reasoning_words import distinct
-from mgdata.data import Record, Target, complete
+from mgdata.data import Image, Record, Target, complete
 from mgdata.geometry import Box
 from mgdata.identity import Stream
 from mgdata.wording import ImageNames, Wording
 
+SLIVER = 4
+"""Times `min_area` that a thing cut by the photo's edge covers at least; of a smaller one, as of an
+arm that reaches in, readers will not agree whether it counts."""
+EDGE = 1.0
+"""Pixels from the image's edge within which a box is taken to go on beyond it."""
 Counts = tuple[int | None, ...]
 """How many of a class each photo shows; None where the annotation does not say for sure."""
 
@@ -77,7 +82,8 @@ def look(records: Sequence[Record], names: ImageNames, words: Wording, limits: L
     """The scene of some records of one photo each, in the order given.
 
     Parts (`chair:leg`) are no class of their own. Of a class that has a crowd in a photo, a region
-    to be ignored, or one too small to be seen by all, that photo's count is not known.
+    to be ignored, or one too small to be seen by all or all but cut off by the edge, that photo's
+    count is not known.
     """
     there = [_found(record, limits.min_area) for record in records]
     nouns = distinct(sorted({label for found in there for label in found}))
@@ -93,13 +99,14 @@ def look(records: Sequence[Record], names: ImageNames, words: Wording, limits: L
 
 def _found(record: Record, min_area: float) -> dict[str, list[Box] | None]:
     """The boxes of each class, from left to right; None for a class with an unclear one."""
-    smallest = min_area * record.images[0].width * record.images[0].height
+    image = record.images[0]
+    smallest = min_area * image.width * image.height
     found: dict[str, list[Box] | None] = {}
     for region in record.regions:
         box = region.box
         if ":" in region.label:
             continue
-        if region.ignore or box is None or box.area < smallest:
+        if region.ignore or box is None or _unclear(box, image, smallest):
             found[region.label] = None
         elif (boxes := found.setdefault(region.label, [])) is not None:
             boxes.append(box)
@@ -107,6 +114,15 @@ def _found(record: Record, min_area: float) -> dict[str, list[Box] | None]:
         if boxes is not None and len(boxes) > 1:
             boxes.sort(key=lambda box: (box.x1, box.y1))
     return found
+
+
+def _unclear(box: Box, image: Image, smallest: float) -> bool:
+    """Whether a box is tiny, or small and ends at the edge, where its thing may go on beyond."""
+    if box.area >= SLIVER * smallest:
+        return False
+    return box.area < smallest or (
+        min(box.x1, box.y1) < EDGE or box.x2 > image.width - EDGE or box.y2 > image.height - EDGE
+    )
 
 
 def _count(record: Record, found: dict[str, list[Box] | None], label: str) -> int | None:

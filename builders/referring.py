@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from builders.asking import Band, Naming, area_of, box_of, called, image_names, only, thing
+from builders.rivals import alike
 from builders.sets import Photos, pairs, pool
 from mgdata.data import (
     ALL,
@@ -45,10 +46,10 @@ class Referring(Builder):
     The reference is by category: the second photo shows another thing of the same class, not the
     same thing. In the first photo the object is the only one of its class, the largest of all that
     is annotated there and wholly inside; in the second it is less conspicuous and the only one of
-    its class. The photos have no other annotated class in common, so that nothing else in the
-    first can be meant. One target, always in the second image: the order of the two is the
-    question. The published set pairs so too, from ImageNet, by thresholds that are not known: the
-    bands, the edge and the margin are our choice.
+    its class. The photos have no other annotated class in common, so that nothing else in the first
+    can be meant, and no class that a reader may call the same (`rivals`). One target, always in the
+    second image: the order of the two is the question. The published set pairs so too, from
+    ImageNet, by thresholds that are not known: the bands, the edge and the margin are our choice.
     """
 
     association: ClassVar[Association] = "referential"
@@ -124,6 +125,8 @@ class Referring(Builder):
         if len(shared) != 1:
             raise Rejected("not one class in common", ", ".join(sorted(shared)) or None)
         label = shared.pop()
+        if label in alike({r.label for r in (*shown.regions, *searched.regions)}):
+            raise Rejected("a class of another name may be the same", label)
         region = only(shown, label, self.reference)
         if region is None or not complete(shown, label):
             raise Rejected("no single thing of the class to show", label)

@@ -32,30 +32,42 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", 
              "tenth", "eleventh", "twelfth")  # fmt: skip
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
             "eleven", "twelve")  # fmt: skip
-_IRREGULAR = {
-    "person": "people",
-    "man": "men",
-    "woman": "women",
-    "child": "children",
-    "mouse": "mice",
-    "goose": "geese",
-    "foot": "feet",
-    "tooth": "teeth",
-    "knife": "knives",
-    "wolf": "wolves",
-    "leaf": "leaves",
-    "shelf": "shelves",
-    "sheep": "sheep",
-    "deer": "deer",
-    "fish": "fish",
-    "aircraft": "aircraft",
-}
-_ALREADY_SEVERAL = {*_IRREGULAR.values(), "cattle", "police", "clothes", "scissors"} - {
-    "sheep",
-    "deer",
-    "fish",
-    "aircraft",
-}
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(pair.split(":") for pair in text.split())
+
+
+# Endings of the last word, tried in this order; a word that takes another plural comes first.
+_PLURALS = _pairs(
+    """human:humans german:germans roman:romans shaman:shamans talisman:talismans ottoman:ottomans
+    doberman:dobermans caiman:caimans mongoose:mongooses handicraft:handicrafts blouse:blouses
+    woman:women man:men child:children tooth:teeth foot:feet mouse:mice louse:lice goose:geese
+    knife:knives wife:wives life:lives shelf:shelves wolf:wolves calf:calves half:halves
+    leaf:leaves loaf:loaves scarf:scarves hoof:hooves thief:thieves potato:potatoes tomato:tomatoes
+    torpedo:torpedoes mango:mangoes volcano:volcanoes mosquito:mosquitoes buffalo:buffaloes
+    tornado:tornadoes domino:dominoes passer-by:passers-by quiz:quizzes axis:axes crisis:crises
+    oasis:oases fungus:fungi cactus:cacti fish:fish sheep:sheep deer:deer moose:moose bison:bison
+    craft:craft shrimp:shrimp offspring:offspring"""
+)
+_WHOLE_WORDS = _pairs(
+    """person:people salesperson:salespeople die:dice ox:oxen elf:elves dwarf:dwarves hero:heroes
+    superhero:superheroes echo:echoes swine:swine squid:squid salmon:salmon trout:trout cod:cod"""
+)
+_ALREADY_SEVERAL = _words(
+    """people salespeople dice oxen mice lice geese teeth feet children fungi cacti octopi cattle
+    passers-by police clothes media bacteria graffiti paparazzi skis taxis bikinis kiwis zucchinis
+    martinis safaris emus gnus menus tutus gurus haikus"""
+)
+# In -s or -men and yet no plural, besides those in -ss, -us and -is.
+_SINGULAR = _words(
+    """lens canvas atlas gas rhinoceros cosmos christmas pancreas specimen abdomen ramen omen stamen
+    regimen"""
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,17 +266,18 @@ def number(n: int) -> str:
 def plural(noun: str) -> str:
     """The plural of an English noun; of several words the last changes (`red bus`, `red buses`)."""
     head, space, word = noun.rpartition(" ")
-    if word in _IRREGULAR:
-        several = _IRREGULAR[word]
-    elif word.endswith(("man", "woman")) and word != "human":
-        several = word[:-3] + "men"
-    elif re.search(r"(s|x|z|ch|sh)$", word):
-        several = word + "es"
-    elif re.search(r"[^aeiou]y$", word):
-        several = word[:-1] + "ies"
-    else:
-        several = word + "s"
-    return head + space + several
+    return head + space + _several(word)
+
+
+def _several(word: str) -> str:
+    if word in _WHOLE_WORDS:
+        return _WHOLE_WORDS[word]
+    for one, several in _PLURALS.items():
+        if word.endswith(one):
+            return word[: -len(one)] + several
+    if re.search(r"(s|x|z|ch|sh)$", word):
+        return word + "es"
+    return word[:-1] + "ies" if re.search(r"[^aeiou]y$", word) else word + "s"
 
 
 def counted(n: int, noun: str) -> str:
@@ -289,9 +302,15 @@ def noun(label: str) -> str:
     """
     words = " ".join(label.replace("_", " ").split()).lower()
     last = words.rpartition(" ")[2]
-    several = last in _ALREADY_SEVERAL or re.search(r"[^sui]s$", last)
-    fits = re.fullmatch(r"[a-z][a-z' -]{0,38}[a-z]", words) and not several
+    fits = re.fullmatch(r"[a-z][a-z' -]{0,38}[a-z]", words) and not _is_several(last)
     return words if fits and not words.startswith(("a ", "an ", "the ")) else "object"
+
+
+def _is_several(word: str) -> bool:
+    """Whether a word is a plural and no singular, as far as its ending and the tables tell."""
+    if word in _ALREADY_SEVERAL:
+        return True
+    return word not in _SINGULAR and re.search(r"[^sui]s$|men$", word) is not None
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def test_answers_name_the_class_in_words(label: str, answered: str) -> None:
 def test_a_code_is_no_name() -> None:
     assert called("n02084071") is None
     assert called("chair:leg") is None
-    assert thing("scissors") == '"scissors"'
+    assert thing("street lights") == '"street lights"'
     for i in range(100):
         (sample,) = built(three("n02084071"), str(i), named=1.0)
         text = " ".join(turn.question + turn.answer for turn in sample.turns)

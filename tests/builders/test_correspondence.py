@@ -206,7 +206,7 @@ def test_the_given_box_is_in_image_one_and_drawn_or_written_as_the_setting_says(
 
 def test_a_question_names_the_part_only_where_it_shall() -> None:
     first = photo(1, "mug_(cup):handle")
-    second = photo(2, "coffee_mug:handle")
+    second = photo(2, "drawer:handle")
     writer = Qwen3VL()
     for kinds, other in (("functional", second), ("semantic", photo(3, "mug_(cup):handle"))):
         for sample in built(first, other, 120, kinds=kinds):

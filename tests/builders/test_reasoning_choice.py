@@ -115,7 +115,11 @@ def test_parts_are_no_class() -> None:
         ("broccoli", None),  # "two broccolis"
         ("skis", None),  # "a skis"
         ("scissors", None),  # no singular
-        ("tomato", None),  # the plural would be wrong
+        ("tomato", "tomato"),  # its plural is in the table
+        ("loaf", "loaf"),
+        ("swine", "swine"),
+        ("dice", None),  # a plural
+        ("orange juice", None),
         ("cell phones", None),
         ("n02084071", None),  # a code
         ("mouse_(computer_equipment)", None),
@@ -138,6 +142,9 @@ def test_a_class_is_asked_for_only_by_a_countable_noun(label: str, word: str | N
         (["coach", "bus"], set()),
         (["cup", "mug_(for_tea)"], set()),  # what is in brackets is no name
         (["hot_dog", "hot dog"], set()),  # the same in another writing
+        (["sneakers", "leather shoes", "dog"], {"dog"}),  # a kind of what the name ends in
+        (["cabinet/shelf", "shelf", "dog"], {"dog"}),  # several names
+        (["pickup truck", "suv", "dog"], {"dog"}),
     ],
 )
 def test_classes_that_may_be_mistaken_for_each_other_are_left_out(
@@ -257,3 +264,24 @@ def test_targets_are_in_order_for_any_order_of_regions() -> None:
 def test_settings_that_nothing_could_meet_are_refused(settings: Any, told: str) -> None:
     with pytest.raises((UsageError, ValueError), match=told):
         registry.make("builders", "reasoning", settings, "recipe.yaml: tasks.t.with")
+
+
+@pytest.mark.parametrize(
+    ("box", "clear"),
+    [
+        (Box(20, 20, 30, 30), True),  # 1 % of the photo, inside
+        (Box(0, 20, 10, 30), False),  # as large, cut by the edge
+        (Box(90, 20, 100, 30), False),
+        (Box(0, 20, 40, 60), True),  # large enough to be no mere part that reaches in
+    ],
+)
+def test_what_the_edge_all_but_cuts_off_leaves_a_count_unknown(box: Box, clear: bool) -> None:
+    records = [photo(0, Region(image=0, box=box, label="dog"))]
+    scene = look(records, ImageNames("ordinal"), WORDING, LIMITS)
+    assert scene.counts == {"dog": (1 if clear else None,)}
+
+
+def test_a_list_to_choose_from_reads_as_english() -> None:
+    for name in ("logic_but_not", "logic_every"):
+        for form in WORDING.forms[name]:
+            assert not re.search(r"(among|between|[Cc]hoose from) \{kinds\}", form.text)
