@@ -30,6 +30,7 @@ NEEDS = {
     "ask_both": Needs(must="where", may="first second"),
     "ask_open": Needs(must="where"),
     "tell": Needs(),
+    "tell_open": Needs(),
     "answer_one": Needs(must="box", may="image"),
     "answer_many": Needs(may="image", each="box"),
     "answer_both": Needs(each="image boxes"),
@@ -45,6 +46,15 @@ _SIDE = re.compile(
     r"\b(?:left|right|top|bottom|other|before|after|previous|original|edited|1st|2nd|first|second)"
     r"(?:[ -]hand)? (?:image|picture|photo|frame|shot|one)s?\b",
     re.IGNORECASE,
+)
+_ORDER = re.compile(
+    r"(?:add|change|delete|edit|erase|get|give|have|insert|let|make|move|paint|put|remove|replace"
+    r"|swap|take|turn)\b",
+    re.IGNORECASE,
+)
+"""How an order to edit begins: with verbs that are hardly ever nouns there."""
+_REQUEST = re.compile(
+    r"\?|\b(?:please|let's|lets|let us|should|could|would|i want|i'd like)\b", re.IGNORECASE
 )
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
@@ -234,7 +244,8 @@ class Differences(Builder):
             form = self.words.pick(rng, "ask_many" if several else "ask_one")
             text = form.fill(image=image, other=other)
         if scene.told:
-            text = f"{text} {self.words.pick(rng, 'tell').fill()}"
+            tell = self.words.pick(rng, "tell_open" if self.unchanged else "tell")
+            text = f"{text} {tell.fill()}"
         return self._introduced(text, rng)
 
     @abstractmethod
@@ -312,11 +323,17 @@ def sentence(phrase: str | None) -> str | None:
     """A corpus' sentence without its full stop, or None where it cannot stand in an answer.
 
     One that names an image ("the left picture") would give its box to that image, and is wrong
-    where images are named otherwise; brackets may be read as a placeholder or a box.
+    where images are named otherwise; brackets may be read as a placeholder or a box. An order to
+    edit ("remove the cup") does not say what happened: it is told as one; one that is put as a
+    question or a wish is not used.
     """
-    said = " ".join((phrase or "").split()).rstrip(" .")
+    said = " ".join((phrase or "").split()).rstrip(" .!")
     if not said or _BRACKET.search(said) or _SIDE.search(said) or named_images(said, 2):
         return None
+    if _REQUEST.search(said):
+        return None
+    if _ORDER.match(said):
+        return f"the edit was to {said[0].lower()}{said[1:]}"
     return said
 
 

@@ -6,12 +6,12 @@ Not a task; tasks over clips share it. Frames are indices of the record's images
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from mgdata.data import Image, Record, Region
 from mgdata.errors import Rejected
-from mgdata.geometry import Box
+from mgdata.geometry import Box, array, iou_pairs
 from mgdata.identity import Stream
 
 Sampler = Literal["segments", "even", "random"]
@@ -75,10 +75,68 @@ def follow(
     return found
 
 
+def sliver(box: Box, usual: Box, least: float = 0.4) -> bool:
+    """Whether a box is both smaller than usual, by `least`, and twice as narrow or as flat.
+
+    Most such boxes hold a strip beside an occluder or at the border; an object that is further
+    off keeps its shape, and one that turns keeps more of its size.
+    """
+    # Products of sides, as a quotient would need a guard: a box may be as thin as a pixel.
+    narrow, flat = box.width * usual.height, usual.width * box.height
+    return box.area < least * usual.area and (2 * narrow < flat or narrow > 2 * flat)
+
+
+def slivers(tracks: list[Track], images: Sequence[Image]) -> Callable[[int], bool]:
+    """A test of a frame of these tracks: whether it shows any of the objects as a `sliver`.
+
+    Or as less than a quarter of the usual at the image's border, whatever its shape: a corner.
+    """
+    usual = [_usual(track) for track in tracks]
+
+    def found(frame: int) -> bool:
+        for track, normal in zip(tracks, usual, strict=True):
+            box = box_of(track[frame])
+            corner = box.area < normal.area / 4 and _at_border(box, images[frame])
+            if corner or sliver(box, normal):
+                return True
+        return False
+
+    return found
+
+
+def _at_border(box: Box, image: Image) -> bool:
+    """Whether less than two pixels, which is annotation noise, are between them."""
+    right, bottom = image.width - box.x2, image.height - box.y2
+    return min(box.x1, box.y1, right, bottom) < 2
+
+
+def differ(track: Track, frames: Sequence[int], alike: float = 0.95) -> bool:
+    """Whether the object's box changes from each frame to the next: their IoU is below `alike`."""
+    boxes = array([box_of(track[frame]) for frame in frames if frame in track])
+    return bool((iou_pairs(boxes[:-1], boxes[1:]) < alike).all())
+
+
+def _usual(track: Track) -> Box:
+    """Median width and height over at most 25 frames."""
+    regions = list(track.values())
+    boxes = [box_of(region) for region in regions[:: -(-len(regions) // 25)]]
+    middle = len(boxes) // 2
+    width = sorted(box.width for box in boxes)[middle]
+    return Box(0, 0, width, sorted(box.height for box in boxes)[middle])
+
+
 def choose(
-    frames: list[int], sampler: Sampler, n: tuple[int, int], span: int | None, rng: Stream
+    frames: list[int],
+    sampler: Sampler,
+    n: tuple[int, int],
+    span: int | None,
+    rng: Stream,
+    poor: Callable[[int], bool] | None = None,
 ) -> list[int]:
-    """Between `n[0]` and `n[1]` of the frames, in order; from `span` neighbours among them."""
+    """Between `n[0]` and `n[1]` of the frames, in order; from `span` neighbours among them.
+
+    One that is `poor` is exchanged for the nearest that is not, as far as there are.
+    """
     if span is not None and len(frames) > span:
         start = rng.below(len(frames) - span + 1)
         frames = frames[start : start + span]
@@ -90,7 +148,24 @@ def choose(
         places = even(length, count)
     else:
         places = sorted(rng.sample(range(length), count))
-    return [frames[place] for place in places]
+    chosen = [frames[place] for place in places]
+    return _exchanged(chosen, places, frames, poor) if poor else chosen
+
+
+def _exchanged(
+    chosen: list[int], places: list[int], frames: list[int], poor: Callable[[int], bool]
+) -> list[int]:
+    free = set(frames).difference(chosen) if any(map(poor, chosen)) else set[int]()
+    found: list[int] = []
+    for frame, place in zip(chosen, places, strict=True):
+        better = frame
+        if free and poor(frame):
+            near = sorted(range(len(frames)), key=lambda other: abs(other - place))
+            fit = (frames[p] for p in near if frames[p] in free and not poor(frames[p]))
+            better = next(fit, frame)
+            free.discard(better)
+        found.append(better)
+    return sorted(found)
 
 
 def segments(length: int, n: int) -> list[int]:

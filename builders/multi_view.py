@@ -18,9 +18,11 @@ from builders.asking import (
     one_by_one,
     samples,
 )
+from builders.frames import sliver
 from builders.tracking_turns import Given
 from mgdata.data import Association, Drop, Edit, Image, Record, Region, Sample, Shape, Target, Turn
 from mgdata.errors import Rejected
+from mgdata.geometry import Box
 from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.plugins import Builder, Grouping
@@ -46,6 +48,10 @@ EGO = "aria"
 """Part of the name of a camera that is worn, as in Ego-Exo4D."""
 
 
+_THIN = 1 / 16
+"""Share of a view's shorter side below which a box may be a strip: 24 pixels of 384."""
+
+
 class Scene(NamedTuple):
     """What the turns of one sample share. The reference is image 0."""
 
@@ -67,8 +73,10 @@ class MultiView(Builder):
     even where several of its class are there; these make the views harder. The other views come in
     random order. A view is asked about only where the annotation speaks of the object: where it has
     a box, or, for a share of them, where it is known not to be visible; then there is no target. A
-    box outside the size band is neither. MIG-Bench has 2 to 6 views a question and asks them one by
-    one (`turns: apart`); sizes, the choice of the reference and hidden views are ours.
+    box outside the size band is neither, nor one that holds a strip of it only, as its size and
+    shape tell beside those of the object's largest box. MIG-Bench has 2 to 6 views a question and
+    asks them one by one (`turns: apart`); sizes, strips, the choice of the reference and hidden
+    views are ours.
     """
 
     association: ClassVar[Association] = "spatial"
@@ -89,6 +97,9 @@ class MultiView(Builder):
     """Share of asked views in which the object is known not to be visible, as far as there are."""
     area: Band = (0.0005, 0.6)
     """Smallest and largest share of its view that a box covers: 16 x 16 pixels of 960 x 540."""
+    slivers: bool = False
+    """Keep boxes with a side below a sixteenth of the view's that are twice as narrow or as flat as
+    the object's largest: mostly what an occluder or the border leaves of it."""
     naming: Naming = "mixed"
     """`the third image`, `Image-3`, or either; never both in a sample."""
     per_record: int = 1
@@ -175,6 +186,9 @@ class MultiView(Builder):
         low, high = self.area
         seen = {v: r for v, r in sure.items() if r.box and low <= area_of(r, moment) <= high}
         hidden = [view for view, region in sure.items() if region.box is None]
+        if not self.slivers and len(seen) > 1:
+            fullest = max(map(box_of, seen.values()), key=lambda box: box.area)
+            seen = {v: r for v, r in seen.items() if not _strip(r, fullest, moment.images[v])}
         return seen, hidden if self.absent else []
 
     def _references(self, moment: Record, seen: dict[int, Region], rng: Stream) -> list[int]:
@@ -199,6 +213,13 @@ class MultiView(Builder):
                 break
             views.append(pool.pop())
         return views
+
+
+def _strip(region: Region, fullest: Box, view: Image) -> bool:
+    """Whether a box is a strip of an object that another view shows more of."""
+    box = box_of(region)
+    thin = min(box.width, box.height) < _THIN * min(view.width, view.height)
+    return thin and sliver(box, fullest)
 
 
 def _target(region: Region, place: int) -> Target:

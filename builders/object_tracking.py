@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from builders import asking
-from builders.frames import Sampler, Track, box_of, choose, follow, slivers, with_hidden
+from builders.frames import Sampler, Track, box_of, choose, differ, follow, slivers, with_hidden
 from builders.tracking_turns import (
     LETTERS,
     NEEDS,
@@ -56,7 +56,8 @@ class ObjectTracking(Builder):
     objects: int = 1
     """Most objects asked for at once, where that many share enough frames."""
     shuffled: float = 0.0
-    """Share of samples whose frames are out of order, with a last turn that asks for the order."""
+    """Share of samples whose frames are out of order, with a last turn that asks for the order;
+    smaller where clips hardly move, as frames that look the same have none."""
     absent: float = 0.0
     """Share of later frames in polling samples in which the object is known not to be visible."""
     naming: asking.Naming = "mixed"
@@ -112,12 +113,13 @@ class ObjectTracking(Builder):
         one_by_one = asking.one_by_one(self.turns, rng)
         objects = 1 if out_of_order else rng.between(1, self.objects)
         found = follow(clip, objects, self.frames[0], self._usable, rng)
-        poor = None if self.slivers else slivers(found.tracks)
+        poor = None if self.slivers else slivers(found.tracks, clip.images)
         frames = choose(found.frames, self.sampler, self.frames, self.span, rng, poor)
         if one_by_one and self.absent:
             frames = with_hidden(frames, found.hidden, self.absent, self.span, rng)
         reference = frames[0]
-        if out_of_order:
+        # Frames that look the same have no order that could be told.
+        if out_of_order := out_of_order and differ(found.tracks[0], frames):
             rng.shuffle(frames)
         scene = self._scene(found.tracks, frames, reference, out_of_order, rng)
         images = [shown(clip.images[frame], scene, i) for i, frame in enumerate(frames)]

@@ -5,9 +5,10 @@
 
 The last fifth of the takes goes to `val`. Masks are of full size, the videos a half (the camera
 worn) and a quarter (the others) of it, so that boxes scale back to whole pixels. An object that
-does not show is listed in `annotated_frames` without a mask; one of which only a sliver shows is
-not listed at all, and now and then the first object neither, as annotators leave things out. Clips
-of over 60 frames are annotated once a second, shorter ones in four frames.
+does not show is listed in `annotated_frames` without a mask; one that is nearly hidden, so that
+nobody could tell what it is, is not listed at all, and now and then the first object neither, as
+annotators leave things out. Clips of over 60 frames are annotated once a second, shorter ones in
+four frames.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ CAMERAS = ("aria01_214-1", "cam01", "cam02", "cam03")
 _SCENARIOS = ("Bike Repair", "Cooking", "Health")
 _SLIVER = 40
 """Pixels of the picture below which nobody would draw a mask."""
+_PIECE = 0.3
+"""Share of a thing that must show for it to be known by."""
 _RATE = 30
 
 
@@ -86,7 +89,8 @@ def _shoot(
             if frame % every == 0:
                 for number, (name, mask) in enumerate(sight.masks.items()):
                     if number or (frame // every + order) % 5 != 4:
-                        absent += _annotate(notes[name], frame, mask, scale)
+                        least = max(_SLIVER, _PIECE * sight.whole[name])
+                        absent += _annotate(notes[name], frame, mask, scale, least)
             yield sight.image
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,10 +106,10 @@ def _note() -> dict[str, Any]:
     return {"annotation": {}, "annotation_fps": 1, "annotated_frames": []}
 
 
-def _annotate(note: dict[str, Any], frame: int, mask: views.Mask, scale: int) -> bool:
+def _annotate(note: dict[str, Any], frame: int, mask: views.Mask, scale: int, least: float) -> bool:
     """Add one object's mask in one frame; whether it is known not to show."""
     shows = int(mask.sum())
-    if 0 < shows < _SLIVER:
+    if 0 < shows < least:
         return False
     note["annotated_frames"].append(frame)
     if shows:

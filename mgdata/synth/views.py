@@ -103,6 +103,8 @@ class Sight:
     """[height, width, 3], BGR."""
     masks: Mapping[str, Mask]
     """[height, width] of every thing, in order of their names; empty where it does not show."""
+    whole: Mapping[str, int]
+    """Pixels that every thing would have, were nothing before it and no border; 0 if too near."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,7 @@ def look(place: Place, eye: Eye, seconds: float) -> Sight:
     layers = [_thing(thing, eye, angle, aside, seconds) for thing in place.things]
     layers.append(_post(place.post, eye, angle, aside))
     masks = {thing.name: np.zeros((height, width), np.bool_) for thing in place.things}
+    whole = dict.fromkeys(masks, 0)
     for layer in sorted((layer for layer in layers if layer), key=lambda layer: -layer.depth):
         _shade(image, layer)
         mask = _paint(image, layer)
@@ -212,7 +215,8 @@ def look(place: Place, eye: Eye, seconds: float) -> Sight:
             nearer_covers &= ~mask
         if layer.name is not None:
             masks[layer.name] = mask
-    return Sight(image=image, masks=masks)
+            whole[layer.name] = int(np.count_nonzero(layer.bgra[..., 3] > _HALF))
+    return Sight(image=image, masks=masks, whole=whole)
 
 
 def _ground(eye: Eye, aside: float) -> Pixels:

@@ -149,6 +149,29 @@ def test_a_box_outside_the_size_band_an_ignored_or_a_doubled_one_is_neither_aske
     assert shown == {"aria01", "cam03", "cam04", "cam05"}
 
 
+@pytest.mark.parametrize(
+    ("size", "sliver"),
+    [
+        ((15.0, 40.0), True),
+        ((40.0, 15.0), True),
+        ((15.0, 20.0), False),  # small, of nearly the same shape
+        ((26.0, 60.0), False),  # too wide for a strip: more than a sixteenth of 400
+    ],
+)
+def test_a_strip_of_the_object_is_neither_asked_nor_shown(
+    size: tuple[float, float], sliver: bool
+) -> None:
+    record = moment({"mug": "bbbb"}, CAMERAS[:4])
+    strip = Box(200.0, 50.0, 200.0 + size[0], 50.0 + size[1])
+    regions = tuple(
+        region.__replace__(box=strip) if region.image == 2 else region for region in record.regions
+    )
+    record = record.__replace__(regions=regions)
+    shown = {image.view for s in built(record) for image in s.images}
+    assert shown == set(CAMERAS[:4]) - ({"cam02"} if sliver else set())
+    assert {i.view for s in built(record, slivers=True) for i in s.images} == set(CAMERAS[:4])
+
+
 def test_an_object_known_in_one_view_only_is_rejected() -> None:
     with pytest.raises(Rejected, match="too few views"):
         built(moment({"plate": "b-----"}), 1)

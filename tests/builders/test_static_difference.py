@@ -316,7 +316,7 @@ def test_every_answer_form_is_read_back_as_it_was_meant(builder: Any, notation: 
 def test_all_forms_come_and_all_begin_and_end_as_sentences_do(builder: Any) -> None:
     forms = builder.words.forms
     task = builder(asked="mixed", many=True, describe=0.5, missing="other")
-    open_task = builder(asked="mixed", unchanged=0.5)
+    open_task = builder(asked="mixed", unchanged=0.5, describe=0.5)
     second: Change = ("color", OTHER, OTHER, "the ball is red now")
     texts = [
         f"{s.turns[0].question.removeprefix('<image:0>' + chr(10) + '<image:1>' + chr(10))}"
@@ -328,7 +328,7 @@ def test_all_forms_come_and_all_begin_and_end_as_sentences_do(builder: Any) -> N
     ]
     assert all(text[0].isupper() and text[-1] in ".?!" for text in texts)
     assert not any("{" in text or "|" in text or "  " in text for text in texts)
-    for name in ("ask_one", "ask_many", "ask_both", "ask_open", "tell"):
+    for name in ("ask_one", "ask_many", "ask_both", "ask_open", "tell", "tell_open"):
         for form in forms[name]:
             longest = max(re.split(r"\{[^{}]*\}", form.text), key=len)
             assert any(longest in text for text in texts), form.text

@@ -49,6 +49,18 @@ def test_no_pixel_belongs_to_two_things_and_each_thing_has_its_own_colour() -> N
             assert max(values) - min(values) < 12, colour
 
 
+def test_what_a_camera_shows_of_a_thing_is_a_share_of_the_whole() -> None:
+    shares: list[float] = []
+    for seed in range(6):
+        found = made(seed)
+        for eye in found.eyes:
+            sight = look(found, eye, 0.0)
+            assert [*sight.whole] == [*sight.masks]
+            shares += [m.sum() / sight.whole[n] for n, m in sight.masks.items() if m.any()]
+    assert max(shares) == 1.0 and min(shares) > 0.0
+    assert 0.02 < sum(share < 0.3 for share in shares) / len(shares) < 0.3
+
+
 def test_things_are_hidden_from_some_cameras_and_seen_by_others() -> None:
     hidden = seen = cut = covered = 0
     for seed in range(12):
