@@ -72,11 +72,11 @@ class MultiView(Builder):
     The object is given by its box (written, drawn or both), so that it is clear which one is meant
     even where several of its class are there; these make the views harder. The other views come in
     random order. A view is asked about only where the annotation speaks of the object: where it has
-    a box, or, for a share of them, where it is known not to be visible; then there is no target. A
-    box outside the size band is neither, nor one that holds a strip of it only, as its size and
-    shape tell beside those of the object's largest box. MIG-Bench has 2 to 6 views a question and
-    asks them one by one (`turns: apart`); sizes, strips, the choice of the reference and hidden
-    views are ours.
+    a box, or, for a share of them, where it is known not to be visible and no other of its class
+    is seen; then there is no target. A box outside the size band is neither, nor one that holds a
+    strip of it only, as its size and shape tell beside those of the object's largest box. MIG-Bench
+    has 2 to 6 views a question and asks them one by one (`turns: apart`); sizes, strips, the choice
+    of the reference and hidden views are ours.
     """
 
     association: ClassVar[Association] = "spatial"
@@ -165,6 +165,8 @@ class MultiView(Builder):
         longest = 0
         for name in rng.sample(list(by_track), len(by_track)):
             seen, hidden = self._known(moment, by_track[name])
+            # Another of its class there would be taken for it.
+            hidden = [view for view in hidden if not _shows(moment, view, by_track[name][0].label)]
             if not (sides := self._references(moment, seen, rng)):
                 continue
             reference = seen.pop(rng.choice(sides))
@@ -213,6 +215,11 @@ class MultiView(Builder):
                 break
             views.append(pool.pop())
         return views
+
+
+def _shows(moment: Record, view: int, label: str) -> bool:
+    """Whether a view shows anything of a class, be it to be ignored or not."""
+    return any(r.image == view and r.label == label and r.box for r in moment.regions)
 
 
 def _strip(region: Region, fullest: Box, view: Image) -> bool:

@@ -149,6 +149,13 @@ def test_a_box_outside_the_size_band_an_ignored_or_a_doubled_one_is_neither_aske
     assert shown == {"aria01", "cam03", "cam04", "cam05"}
 
 
+def test_a_view_that_shows_another_of_its_class_is_never_called_empty() -> None:
+    record = moment({"mug_0": "bb-b--", "mug_1": "bbb  -"})
+    samples = built(record, absent=0.6, turns="polling")
+    empty = {view for view, turn in asked(samples) if not turn.targets}
+    assert empty == {"cam05"} | {"cam04"}
+
+
 @pytest.mark.parametrize(
     ("size", "sliver"),
     [
