@@ -27,18 +27,23 @@ Band = tuple[float, float]
 
 # Substances and the like, and pairs that have no singular.
 _SUBSTANCES = """
-    air bacon baggage beef beer bread broccoli butter cauliflower celery cereal cheese clothing
-    coffee corn cutlery dirt equipment eyewear fabric fire fog foliage food footwear furniture
-    garlic graffiti grass gravel hair hay headgear ice jewelry juice land lettuce lightning luggage
-    machinery meat milk money mud oil paint paper pasta pork rain rice salt sand seafood silverware
-    sky snow soap spaghetti spinach steam steel sugar sushi tableware tea tofu traffic vegetation
-    water wheat wildlife wine wood wool yogurt"""
+    air bacon baggage bait bamboo beef beer billiards bread broccoli butter cauliflower celery
+    cereal cheese cider clothing coffee coleslaw corn cornbread cornmeal cosmetics cream curling
+    cutlery detergent dirt equipment eyewear fabric fire flour fog foliage food footwear fudge
+    furniture garbage garlic gingerbread graffiti grass gravel grits guacamole gum hair hay headgear
+    honey hummus ice jam jewelry juice ketchup land lemonade lettuce lightning lingerie lotion
+    luggage machinery mayonnaise meat milk money mud mustard oil paint paper pasta popcorn pork
+    rain rice salsa salt sand sauce seafood seaweed silverware sky snow soap soccer soup spaghetti
+    spinach steam steel sugar sugarcane sushi syrup tableware tea tennis tinfoil tinsel toast tofu
+    toiletry toothpaste traffic trash twine underwear vegetation vinegar vodka water wheat whiskey
+    wildlife wine wood wool wrap yarn yogurt"""
 _PAIRS = """
     binoculars clothes earphones eyeglasses glasses goggles headphones jeans leggings overalls
-    pajamas pants pliers scissors shorts skis spectacles sunglasses tights tongs trousers
+    pajamas pants pantyhose pliers scissors shorts skis spectacles sunglasses tights tongs trousers
     tweezers"""
 _BARE = frozenset(f"{_SUBSTANCES} {_PAIRS}".split())
-_NAME = re.compile(r"[a-z][a-z'&/ -]{0,48}[a-z]( \([a-z -]+\))?")
+_BRACKETS = re.compile(r"\([^()]*\)")
+_NAME = re.compile(r"[a-z][a-z'& -]{0,48}[a-z]")
 
 
 def image_names(naming: Naming, rng: Stream) -> ImageNames:
@@ -90,9 +95,12 @@ def only(record: Record, label: str, area: Band = (0.0, 1.0), image: int = 0) ->
 def called(label: str) -> str | None:
     """A class as a question can name it: its words, the first of several names.
 
-    None where they are no words: a code such as `n02084071`, a part such as `chair:leg`.
+    Without what corpora add for themselves: `crab` for `crab_(animal)`, `fish` for `other fish`;
+    `pen or pencil` for `pen/pencil`. None where they are no words: a code such as `n02084071`, a
+    part such as `chair:leg`.
     """
-    words = " ".join(label.split(",")[0].replace("_", " ").lower().split())
+    plain = _BRACKETS.sub(" ", label.split(",")[0]).replace("_", " ").replace("/", " or ")
+    words = " ".join(plain.lower().split()).removeprefix("other ")
     return words if _NAME.fullmatch(words) else None
 
 

@@ -29,7 +29,9 @@ def askable(label: str) -> str | None:
     """A class as a noun with a plural and an article, or None where it has none of both."""
     word = noun(label)
     last = word.rpartition(" ")[2]
-    return None if word in _WHOLE or last in _DISPUTED or without_article(word) else word
+    if word in _WHOLE or last in _DISPUTED or word.startswith("other "):
+        return None
+    return None if without_article(word) else word
 
 
 def distinct(labels: list[str]) -> dict[str, str]:

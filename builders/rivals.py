@@ -107,10 +107,10 @@ def _rivals(stem: str) -> frozenset[str]:
 
 @lru_cache(1 << 16)
 def _stem(label: str) -> frozenset[str]:
-    """A label's names without what is in brackets and their plural's ending.
+    """A label's names without what is in brackets, `other`, and their plural's ending.
 
     `cabinet/shelf` and `bull, ox` are several names.
     """
-    words = label.split("(")[0].replace("_", " ").lower()
+    words = label.split("(")[0].replace("_", " ").lower().removeprefix("other ")
     names = (" ".join(name.split()).rstrip(_ENDING) for name in words.replace("/", ",").split(","))
     return frozenset(name for name in names if name) or frozenset((words.strip(),))

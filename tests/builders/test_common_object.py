@@ -150,9 +150,12 @@ def test_the_class_is_told_only_where_it_is_asked_for() -> None:
         ("dog", "a dog"),
         ("apple", "an apple"),
         ("street lights", '"street lights"'),
-        ("cabinet/shelf", '"cabinet/shelf"'),
+        ("cabinet/shelf", "a cabinet or shelf"),
+        ("other fish", "a fish"),
+        ("toilet_paper", " toilet paper"),
+        ("scissors", " scissors"),
         ("tench, tinca tinca", "a tench"),
-        ("car (automobile)", '"car (automobile)"'),
+        ("car_(automobile)", "a car"),
         ("traffic_light", "a traffic light"),
     ],
 )
@@ -162,6 +165,14 @@ def test_answers_name_the_class_in_words(label: str, answered: str) -> None:
         answer = sample.turns[0].answer
         assert answered in answer
         assert "_" not in answer
+
+
+def test_what_nobody_counts_has_no_article() -> None:
+    for label in ("toilet_paper", "bread", "scissors", "table tennis"):
+        words = called(label)
+        assert words is not None
+        assert thing(words) == words
+    assert thing("bread knife") == "a bread knife"
 
 
 def test_a_code_is_no_name() -> None:

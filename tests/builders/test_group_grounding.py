@@ -297,7 +297,10 @@ def test_a_phrase_is_used_where_it_names_a_thing(text: str, spoken: str | None) 
         ("dog", "dog", "a dog"),
         ("umbrella", "umbrella", "an umbrella"),
         ("street lights", "street lights", "the street lights"),
-        ("cabinet/shelf", "cabinet/shelf", "the cabinet/shelf"),
+        ("cabinet/shelf", "cabinet or shelf", "a cabinet or shelf"),
+        ("crab_(animal)", "crab", "a crab"),
+        ("skis", "skis", "skis"),
+        ("bread", "bread", "bread"),
         ("traffic_light", "traffic light", "a traffic light"),
     ],
 )

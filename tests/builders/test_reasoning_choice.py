@@ -120,6 +120,7 @@ def test_parts_are_no_class() -> None:
         ("swine", "swine"),
         ("dice", None),  # a plural
         ("orange juice", None),
+        ("other fish", None),  # other than what
         ("cell phones", None),
         ("n02084071", None),  # a code
         ("mouse_(computer_equipment)", None),

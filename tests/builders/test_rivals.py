@@ -45,6 +45,7 @@ def photo(number: int, **shown: Box) -> Record:
         (["moniter/tv", "television", "kite"], {"moniter/tv", "television"}),
         (["bull, ox", "ox"], {"bull, ox", "ox"}),
         (["glass_(drink_container)", "glasses"], {"glass_(drink_container)", "glasses"}),
+        (["other fish", "goldfish", "kite"], {"other fish", "goldfish"}),
         (["(unnamed)", "dog"], set[str]()),
     ],
 )
