@@ -42,6 +42,8 @@ _PAIRS = """
     pajamas pants pantyhose pliers scissors shorts skis spectacles sunglasses tights tongs trousers
     tweezers"""
 _BARE = frozenset(f"{_SUBSTANCES} {_PAIRS}".split())
+# Classes of Objects365 and LVIS whose names say nothing of a thing.
+_NO_NAMES = frozenset(("canned", "french", "half and half"))
 _BRACKETS = re.compile(r"\([^()]*\)")
 _NAME = re.compile(r"[a-z][a-z'& -]{0,48}[a-z]")
 
@@ -101,7 +103,7 @@ def called(label: str) -> str | None:
     """
     plain = _BRACKETS.sub(" ", label.split(",")[0]).replace("_", " ").replace("/", " or ")
     words = " ".join(plain.lower().split()).removeprefix("other ")
-    return words if _NAME.fullmatch(words) else None
+    return words if _NAME.fullmatch(words) and words not in _NO_NAMES else None
 
 
 def without_article(words: str) -> bool:

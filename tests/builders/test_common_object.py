@@ -178,6 +178,7 @@ def test_what_nobody_counts_has_no_article() -> None:
 def test_a_code_is_no_name() -> None:
     assert called("n02084071") is None
     assert called("chair:leg") is None
+    assert called("Canned") is None  # an adjective
     assert thing("street lights") == '"street lights"'
     for i in range(100):
         (sample,) = built(three("n02084071"), str(i), named=1.0)
