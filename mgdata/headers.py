@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from mgdata.errors import Rejected
+from mgdata.storage import Root
 
 Mode = Literal["grey", "rgb", "cmyk", "palette"]
 
@@ -80,6 +81,23 @@ def probe(data: bytes) -> Header:
     if header.width < 1 or header.height < 1:
         raise Rejected("corrupt image", f"its header says {header.width}x{header.height}")
     return header
+
+
+def header_of(root: Root, path: str) -> Header:
+    """The header of an image file below a corpus' root: the file's first bytes, or all of it.
+
+    Raises:
+        Rejected: it is no image, or a damaged one; names the file.
+        StorageError: as `Root.read`.
+    """
+    try:
+        try:
+            return probe(root.head(path, HEAD))
+        except Incomplete:
+            return probe(root.read(path))
+    except Rejected as error:
+        found = path if error.value is None else f"{path}: {error.value}"
+        raise Rejected(error.reason, found) from None
 
 
 _FRAMES = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))

@@ -205,22 +205,11 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
         name: made("measures", name, settings, f"measures.{name}")
         for name, settings in recipe.measures.items()
     }
-    if "integrity" not in recipe.measures:
-        raise UsageError(
-            f"{file}: measures: integrity is missing, which finds broken images and gives each "
-            "its hash: add `integrity: {}`"
-        )
     filters: dict[str, Filter] = {
         name: made("filters", name, settings, f"filters.{name}")
         for name, settings in recipe.filters.items()
     }
-    for name, found in filters.items():
-        for needed in found.needs:
-            if needed not in recipe.measures:
-                raise UsageError(
-                    f"{file}: filters.{name} reads what the measure {needed} finds: add "
-                    f"`{needed}: {{}}` to measures"
-                )
+    _check_measures(recipe, filters, str(file))
     return Loaded(
         recipe=recipe,
         path=str(file),
@@ -282,6 +271,22 @@ def _root(name: str, roots: dict[str, str] | None, file: str) -> str:
             f"--root {name}=PATH"
         )
     return roots[name]
+
+
+def _check_measures(recipe: Recipe, filters: dict[str, Filter], file: str) -> None:
+    """Raise where a measure is missing that the release or a filter reads."""
+    if "integrity" not in recipe.measures:
+        raise UsageError(
+            f"{file}: measures: integrity is missing, which finds broken images and gives each "
+            "its hash: add `integrity: {}`"
+        )
+    for name, found in filters.items():
+        for needed in found.needs:
+            if needed not in recipe.measures:
+                raise UsageError(
+                    f"{file}: filters.{name} reads what the measure {needed} finds: add "
+                    f"`{needed}: {{}}` to measures"
+                )
 
 
 def _check(recipe: Recipe, file: str) -> None:

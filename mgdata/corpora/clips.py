@@ -27,7 +27,7 @@ from mgdata.errors import (
     UsageError,
 )
 from mgdata.geometry import Box, upright
-from mgdata.headers import HEAD, Header, Incomplete, probe
+from mgdata.headers import Header, header_of
 from mgdata.plugins import Corpus
 
 Rows = np.ndarray[tuple[int, int], np.dtype[np.float64]]
@@ -247,7 +247,7 @@ def frames(corpus: Corpus, folder: str, suffixes: Sequence[str] = SUFFIXES) -> F
 
 
 def _frames(corpus: Corpus, folder: str, numbered: Sequence[tuple[int, str]]) -> Frames:
-    header = _header(corpus, f"{folder}/{numbered[0][1]}")
+    header = header_of(corpus.root, f"{folder}/{numbered[0][1]}")
     width, height = header.upright
     base, orientation, encoding = corpus.uri(folder), header.orientation, header.format
     images = tuple(
@@ -262,17 +262,6 @@ def _frames(corpus: Corpus, folder: str, numbered: Sequence[tuple[int, str]]) ->
         for number, name in numbered
     )
     return Frames(images, header, corpus.frame)
-
-
-def _header(corpus: Corpus, path: str) -> Header:
-    try:
-        try:
-            return probe(corpus.root.head(path, HEAD))
-        except Incomplete:
-            return probe(corpus.root.read(path))
-    except Rejected as error:
-        found = path if error.value is None else f"{path}: {error.value}"
-        raise Rejected(error.reason, found) from None
 
 
 def place(

@@ -22,7 +22,7 @@ from mgdata.corpora.rle import UNDECODABLE, decode_box
 from mgdata.data import ALL, Drop, Image, Record, Region
 from mgdata.errors import MissingFile, Rejected
 from mgdata.geometry import Box, upright, upright_size
-from mgdata.headers import HEAD, Header, Incomplete, probe
+from mgdata.headers import header_of
 from mgdata.plugins import Corpus
 
 NAN, INVERTED, ZERO, OUTSIDE = "nan box", "inverted box", "zero box", "box outside the image"
@@ -116,7 +116,10 @@ class Reader:
         stated = (_side(picture.width), _side(picture.height))
         if 0 not in stated and not self.choices.header:
             return _Face(path, *stated)
-        header = _header(self.corpus, path)
+        try:
+            header = header_of(self.corpus.root, path)
+        except MissingFile:
+            raise Rejected("missing image", path) from None
         stored = (header.width, header.height)
         if 0 in stated or stated == stored:
             return _Face(path, *stored, header.orientation, header.orientation, header.format)
@@ -255,15 +258,3 @@ def _side(value: float | None) -> int:
     if value is None or not 1 <= value < 1 << 31 or value % 1:
         return 0
     return int(value)
-
-
-def _header(corpus: Corpus, path: str) -> Header:
-    try:
-        try:
-            return probe(corpus.root.head(path, HEAD))
-        except Incomplete:
-            return probe(corpus.root.read(path))
-    except MissingFile:
-        raise Rejected("missing image", path) from None
-    except Rejected as error:
-        raise Rejected(error.reason, f"{path}: {error.value}" if error.value else path) from None

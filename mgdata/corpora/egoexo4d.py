@@ -32,7 +32,7 @@ from mgdata.corpora import clips, lzstring_text, rle
 from mgdata.data import Drop, Image, Record, Region, Shape
 from mgdata.errors import MissingFile, OutsideRoot, Rejected, StorageError
 from mgdata.geometry import Box, upright
-from mgdata.headers import HEAD, Header, Incomplete, probe
+from mgdata.headers import Header, header_of
 from mgdata.plugins import Corpus
 
 _EGO = "aria"
@@ -177,7 +177,7 @@ class EgoExo4D(Corpus):
             folder = posixpath.join(self.extracted, uid, camera)
             if files := _numbered(self.root.list(folder)):
                 first = f"{folder}/{files[min(files)]}"
-                return _Footage(folder, files, 0, self._header(first))
+                return _Footage(folder, files, 0, header_of(self.root, first))
             path = posixpath.join("takes", take, self.videos, f"{camera}.mp4")
             found = media.video(self.root, path)
             header = Header(format="", width=found.width, height=found.height)
@@ -190,15 +190,6 @@ class EgoExo4D(Corpus):
             return Rejected("missing video", error.path)
         except StorageError as error:
             return Rejected("unreadable file", str(error))
-
-    def _header(self, path: str) -> Header:
-        try:
-            try:
-                return probe(self.root.head(path, HEAD))
-            except Incomplete:
-                return probe(self.root.read(path))
-        except Rejected as error:
-            raise Rejected(error.reason, f"{path}: {error.value}") from None
 
     def _moment(
         self,

@@ -41,7 +41,7 @@ from mgdata.corpora.grand_scene import Scene, Thing, mask_size, read
 from mgdata.data import ALL, Drop, Image, Record, Region, Shape
 from mgdata.errors import MissingFile, OutsideRoot, Rejected, StorageError
 from mgdata.geometry import Box, clip, upright, valid
-from mgdata.headers import HEAD, Header, Incomplete, probe
+from mgdata.headers import Header, header_of
 from mgdata.plugins import Corpus
 from mgdata.storage import Root
 
@@ -167,15 +167,9 @@ class Grand(Corpus):
             posixpath.join(self.images, below, name) for below in (folder, "")
         ):
             try:
-                try:
-                    return path, probe(self.root.head(path, HEAD))
-                except Incomplete:
-                    return path, probe(self.root.read(path))
+                return path, header_of(self.root, path)
             except MissingFile:
                 continue
-            except Rejected as error:
-                value = path if error.value is None else f"{path}: {error.value}"
-                raise Rejected(error.reason, value) from None
         raise Rejected("missing image", posixpath.join(self.images, name))
 
     def _regions(self, scene: Scene, header: Header, skipped: Counter[str]) -> list[Region]:

@@ -36,7 +36,7 @@ from mgdata.corpora import clips
 from mgdata.data import Drop, Image, Record, Region, Shape
 from mgdata.errors import MissingFile, OutsideRoot, Rejected, StorageError
 from mgdata.geometry import THOUSAND, Box, upright
-from mgdata.headers import HEAD, Header, Incomplete, probe
+from mgdata.headers import Header, header_of
 from mgdata.identity import content_id
 from mgdata.plugins import Corpus
 
@@ -231,10 +231,7 @@ class MigBench(Corpus):
 
     def _probed(self, path: str) -> Header | Rejected:
         try:
-            try:
-                return probe(self.root.head(path, HEAD))
-            except Incomplete:
-                return probe(self.root.read(path))
+            return header_of(self.root, path)
         except MissingFile:
             return Rejected("missing image", path)
         except OutsideRoot:
@@ -242,7 +239,7 @@ class MigBench(Corpus):
         except StorageError as error:  # one item's folder or permissions, not the whole file's
             return Rejected("unreadable file", str(error))
         except Rejected as error:
-            return Rejected(error.reason, path if error.value is None else f"{path}: {error.value}")
+            return error
 
 
 def _stored(header: Header) -> tuple[int, int]:

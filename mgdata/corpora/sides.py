@@ -15,7 +15,7 @@ from mgdata.corpora import clips
 from mgdata.data import Drop, Image
 from mgdata.errors import MissingFile, OutsideRoot, Rejected, StorageError, UsageError
 from mgdata.geometry import Box, clip, upright, valid
-from mgdata.headers import HEAD, Header, Incomplete, probe
+from mgdata.headers import Header, header_of
 from mgdata.plugins import Corpus
 
 Decoded = TypeVar("Decoded")
@@ -39,15 +39,9 @@ def picture(corpus: Corpus, path: str) -> Picture:
         StorageError: it cannot be read, or its path leaves the root.
     """
     try:
-        try:
-            header = probe(corpus.root.head(path, HEAD))
-        except Incomplete:
-            header = probe(corpus.root.read(path))
+        header = header_of(corpus.root, path)
     except MissingFile:
         raise Rejected("missing image", path) from None
-    except Rejected as error:
-        found = path if error.value is None else f"{path}: {error.value}"
-        raise Rejected(error.reason, found) from None
     width, height = header.upright
     image = Image(
         uri=corpus.uri(path),

@@ -34,7 +34,7 @@ from mgdata.corpora import clips
 from mgdata.data import ALL, Drop, Image, Record, Region, Shape
 from mgdata.errors import MissingFile, Rejected, UsageError
 from mgdata.geometry import Box, clip, upright, valid
-from mgdata.headers import HEAD, Header, Incomplete, probe
+from mgdata.headers import Header, header_of
 from mgdata.plugins import Corpus
 from mgdata.storage import Root
 
@@ -111,7 +111,7 @@ class Voc(Corpus):
         objects = tree.findall("object")
         if not objects:
             raise Rejected("image without annotation", path)
-        header = _header(self.root, picture)
+        header = header_of(self.root, picture)
         stated = tuple(_number(tree, f"size/{side}") for side in ("width", "height"))
         turned = header.orientation != 1 and stated != header.upright
         regions: list[Region] = []
@@ -256,16 +256,6 @@ def _number(tree: Element, tag: str) -> float:
 
 def _video(path: str) -> bool:
     return "/Annotations/VID/" in f"/{path}"
-
-
-def _header(root: Root, path: str) -> Header:
-    try:
-        try:
-            return probe(root.head(path, HEAD))
-        except Incomplete:
-            return probe(root.read(path))
-    except Rejected as error:
-        raise Rejected(error.reason, f"{path}: {error.value}" if error.value else path) from None
 
 
 def _annotated(root: Root, under: str) -> list[str]:
