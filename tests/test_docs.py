@@ -32,9 +32,7 @@ PAGES = [
     *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))),
 ]
 DECISIONS = sorted(f"docs/decisions/{p.name}" for p in (ROOT / "docs/decisions").glob("*.md"))
-REFERENCE = sorted(
-    p.relative_to(ROOT).as_posix() for p in (ROOT / "docs/reference").rglob("*.md")
-)
+REFERENCE = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs/reference").rglob("*.md"))
 FIRST = ["README.md", "docs/quickstart.md"]
 """Pages whose files and runs the others use."""
 FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
