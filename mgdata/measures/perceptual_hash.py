@@ -46,7 +46,7 @@ class PerceptualHash(Measure):
 
     keyed: ClassVar[Literal["image", "record"]] = "image"
 
-    min_contrast: float = 2.0
+    min_contrast: float = 4.0
     """Standard deviation of the shrunk picture, in grey levels of 255, under which it is flat."""
 
     def image(self, image: Image, data: bytes) -> Mapping[str, Scalar]:
