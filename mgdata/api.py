@@ -252,15 +252,10 @@ def _index(layout: str, records: int, seed: int) -> Any:
     """The index of records that have no pixels."""
     import pyarrow as pa
 
-    from mgdata.synth.photo_records import LIKE, PAIRS, VIEWS, like
-    from mgdata.synth.records import index_table
+    from mgdata.synth.photo_records import LAYOUTS, like
 
-    clips = ("got10k", "lasot", "motchallenge", "trackingnet")
-    known = sorted((*clips, *LIKE, *PAIRS, *VIEWS))
-    if layout not in known:
-        raise UsageError(f"no index of layout {layout!r}{nearest(layout, known)}")
-    if layout in clips:
-        return index_table(records, seed, [layout])
+    if layout not in LAYOUTS:
+        raise UsageError(f"no index of layout {layout!r}{nearest(layout, list(LAYOUTS))}")
     return pa.Table.from_batches(list(like(layout, records, layout, seed)))
 
 

@@ -1,4 +1,4 @@
-"""Index tables of photos, pairs and views that have no pixels: to plan at published size.
+"""Index tables of records of any shape that have no pixels: to plan at published size.
 
 Columns are those of `mgdata.index.Index`, as `mgdata.tables` would write them for records of that
 shape. It makes numbers only; nothing in it can be ingested. Classes and phrases come in long tails,
@@ -17,6 +17,7 @@ import pyarrow.compute
 from numpy.typing import NDArray
 
 from mgdata.identity import Stream, name_hash
+from mgdata.synth.records import index_table
 
 # Its functions are made at import, unseen by type checkers.
 pc: Any = pyarrow.compute
@@ -58,8 +59,11 @@ LIKE: dict[str, Photos] = {
     "voc": Photos(records=0, regions=2, classes=1000, annotated="own", crowded=0.0),
 }
 """What the corpora of each layout are like, about; how large they are is asked for."""
+CLIPS = ("got10k", "lasot", "motchallenge", "trackingnet")
 PAIRS = ("clevr_change", "img_diff", "magicbrush", "spot_the_diff")
 VIEWS = ("egoexo4d",)
+LAYOUTS = tuple(sorted((*LIKE, *CLIPS, *PAIRS, *VIEWS)))
+"""All that have an index here."""
 
 
 def like(layout: str, records: int, corpus: str, seed: int) -> Iterator[pa.RecordBatch]:
@@ -70,6 +74,10 @@ def like(layout: str, records: int, corpus: str, seed: int) -> Iterator[pa.Recor
     """
     if layout in LIKE:
         yield from photos(replace(LIKE[layout], records=records), corpus, seed)
+    elif layout in CLIPS:
+        table = index_table(records, seed, [corpus])
+        table = table.append_column("corpus", _same(corpus, records))
+        yield from table.combine_chunks().to_batches()
     elif layout in PAIRS:
         table = pairs(records, corpus, seed, turns=2 if layout == "magicbrush" else 1)
         yield from table.combine_chunks().to_batches()

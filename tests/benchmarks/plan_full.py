@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,7 @@ import pyarrow as pa
 from mgdata import audit, recipe
 from mgdata.index import Index
 from mgdata.stages.choose import Chooser, allowed, assign_splits, joined
-from mgdata.synth import photo_records
-from mgdata.synth.records import index_table
+from mgdata.synth.photo_records import like
 from mgdata.tables import RECORDS, read_columns
 
 SEED = 7
@@ -59,16 +57,6 @@ CORPORA: dict[str, tuple[str, int]] = {
 """Layout and records of each corpus: published sizes where there are any, else enough."""
 
 
-def batches(layout: str, records: int, corpus: str) -> Iterator[pa.RecordBatch]:
-    """The index of a corpus, a piece at a time."""
-    if layout in ("got10k", "lasot", "motchallenge", "trackingnet"):
-        table = index_table(records, SEED, [corpus])
-        names = pa.array([corpus] * records, pa.string())
-        yield from table.append_column("corpus", names).combine_chunks().to_batches()
-    else:
-        yield from photo_records.like(layout, records, corpus, SEED)
-
-
 def write_tables(folder: Path, scale: float = 1.0) -> None:
     """Make the tables that are not there, a file a corpus."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +67,7 @@ def write_tables(folder: Path, scale: float = 1.0) -> None:
         partial = path.with_suffix(f".{os.getpid()}")
         writer = None
         with pa.OSFile(str(partial), "wb") as sink:
-            for batch in batches(layout, max(1, round(records * scale)), corpus):
+            for batch in like(layout, max(1, round(records * scale)), corpus, SEED):
                 schema = batch.schema.with_metadata(RECORDS.metadata)
                 batch = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
                 writer = writer or pa.ipc.new_file(sink, schema)
