@@ -94,6 +94,23 @@ class Region(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """The corpus asks not to count this region either way (crowds, distractors)."""
 
 
+class Expression(Flow, frozen=True, kw_only=True, omit_defaults=True):
+    """A text of the corpus with all regions of its record that it refers to: none, one or many.
+
+    Beside `Region.phrase`, which one region bears alone: here a text may have several regions and
+    a region several texts, and a text without regions is known to refer to nothing.
+    """
+
+    text: str
+    """In the corpus' own words, without white space round it."""
+    regions: tuple[int, ...] = ()
+    """Positions among the record's regions, rising; all that it refers to."""
+    label: str | None = None
+    """Label of what it names; None where that is not known."""
+    form: Literal["phrase", "question"] = "phrase"
+    """What it is: a name of things, or a question whose answer they are."""
+
+
 class Record(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """One annotated item of a corpus: a picture, a pair, a clip, a set of views."""
 
@@ -109,6 +126,8 @@ class Record(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """Sorted by image."""
     license: str
     """SPDX id, or `unknown`, or the corpus' own name for its terms."""
+    expressions: tuple[Expression, ...] = ()
+    """Texts about its regions, in the corpus' order."""
     exhaustive: tuple[str, ...] = ()
     """Labels of which every instance is annotated; `ALL` alone for all labels of its corpus."""
     absent: tuple[str, ...] = ()

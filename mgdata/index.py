@@ -42,8 +42,10 @@ class Index:
       has, and the share of its image that the largest of them covers.
     - `crowds exhaustive absent`: lists of labels: of regions to be ignored, annotated completely
       (or `data.ALL`), known not to be there.
-    - `phrases names`: lists of `identity.name_hash`: of the regions' phrases, and of what the
-      record's images are called.
+    - `expressions referents`: lists of one length: for each text about the record the label of
+      what it names (empty where unknown), and how many regions it refers to.
+    - `phrases names`: lists of `identity.name_hash`: of the regions' phrases and those texts, and
+      of what the record's images are called.
     """
 
     def __init__(self, table: pa.Table, rows: IntArray | None = None) -> None:

@@ -36,6 +36,9 @@ Grouping = Literal["alone", "one has", "all share", "two share", "any"]
 exactly one class in common; both have one thing of the same class, or of the same part; or sets
 of which nothing but the common rules is promised."""
 
+Count = Literal["none", "one", "many"]
+"""How many targets the questions of a sample have together; many is two and more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus(ABC):
@@ -100,7 +103,11 @@ class Measure(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Builder(ABC):
-    """One task: which records belong together, and what is asked about them."""
+    """One task: which records belong together, and what is asked about them.
+
+    A builder with a setting `count: Count | None` makes samples of that many targets and no
+    others, alike in all else that can be seen before answering; a recipe's `shares` set it.
+    """
 
     association: ClassVar[Association]
     shapes: ClassVar[tuple[Shape, ...]]

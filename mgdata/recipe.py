@@ -6,6 +6,8 @@ command line's. Knows no stage.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +18,7 @@ from mgdata.data import Flow
 from mgdata.documents import read_yaml
 from mgdata.errors import EnvironmentFailure, UsageError
 from mgdata.identity import digest
-from mgdata.plugins import Builder, Corpus, Filter, Measure, Notation
+from mgdata.plugins import Builder, Corpus, Count, Filter, Measure, Notation
 from mgdata.resources import recipes
 from mgdata.schema import faults, nearest, schema_of
 from mgdata.storage import Root
@@ -47,6 +49,12 @@ class TaskSection(Flow, frozen=True, kw_only=True):
     """Sections it draws from; all of them where left out."""
     config: str | None = None
     """Configuration of the release it goes to; the section's key where left out."""
+    shares: dict[Count, Share] = msgspec.field(default_factory=dict[Count, Share])
+    """Shares of its samples with no, one and many targets, which the build meets exactly.
+
+    For builders with a setting `count`; the section stands for one section each, `<key>-none`,
+    `<key>-one` and `<key>-many`.
+    """
     settings: dict[str, Any] = msgspec.field(name="with", default_factory=dict)
     """The builder's own settings."""
 
@@ -175,7 +183,17 @@ def read(path: str | Path) -> Recipe:
     except msgspec.ValidationError as error:
         raise UsageError(f"{file}: {error}") from error
     _check(recipe, str(file))
-    return recipe
+    return _by_count(recipe, str(file))
+
+
+def apportioned(total: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """How much of a total each share gets: largest remainders, in the order of the shares."""
+    exact = {name: total * share for name, share in shares.items()}
+    whole = {name: math.floor(value) for name, value in exact.items()}
+    rest = total - sum(whole.values())
+    for name in sorted(exact, key=lambda n: whole[n] - exact[n])[:rest]:
+        whole[name] += 1
+    return whole
 
 
 def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
@@ -273,6 +291,31 @@ def _root(name: str, roots: dict[str, str] | None, file: str) -> str:
     return roots[name]
 
 
+def _by_count(recipe: Recipe, file: str) -> Recipe:
+    """The recipe with a section for each share of a task in place of the task."""
+    tasks: dict[str, TaskSection] = {}
+    for name, task in recipe.tasks.items():
+        if not task.shares:
+            tasks[name] = task
+            continue
+        if "count" in task.settings:
+            raise UsageError(f"{file}: tasks.{name}.with.count: shares say it already: take it out")
+        for count, samples in apportioned(task.samples, task.shares).items():
+            key = f"{name}-{count}"
+            if key in recipe.tasks:
+                raise UsageError(f"{file}: tasks.{key}: stands for a share of {name}: rename it")
+            if samples:
+                tasks[key] = msgspec.structs.replace(
+                    task,
+                    samples=samples,
+                    builder=task.builder or name,
+                    config=task.config or name,
+                    shares={},
+                    settings={**task.settings, "count": count},
+                )
+    return msgspec.structs.replace(recipe, tasks=tasks)
+
+
 def _check_measures(recipe: Recipe, filters: dict[str, Filter], file: str) -> None:
     """Raise where a measure is missing that the release or a filter reads."""
     if "integrity" not in recipe.measures:
@@ -301,6 +344,9 @@ def _check(recipe: Recipe, file: str) -> None:
             if source not in recipe.corpora:
                 near = nearest(source, list(recipe.corpora))
                 raise UsageError(f"{file}: tasks.{name}.corpora: unknown corpus {source!r}{near}")
+        if task.shares and abs(sum(task.shares.values()) - 1) > 1e-6:
+            total = sum(task.shares.values())
+            raise UsageError(f"{file}: tasks.{name}.shares add up to {total:g}, expected 1")
     for split in recipe.splits:
         if not split.replace("_", "").isalnum():
             raise UsageError(f"{file}: splits.{split}: use letters, digits and _ alone")

@@ -40,6 +40,8 @@ RECORDS = pa.schema(
         ("crowds", pa.list_(pa.string())),
         ("exhaustive", pa.list_(pa.string())),
         ("absent", pa.list_(pa.string())),
+        ("expressions", pa.list_(pa.string())),
+        ("referents", pa.list_(pa.int32())),
         ("phrases", pa.list_(pa.uint64())),
         ("names", pa.list_(pa.uint64())),
         ("images", pa.int32()),
@@ -110,6 +112,8 @@ class RecordRows:
             areas[label] = max(areas.get(label, 0.0), area)
             if region.track is not None:
                 seen[region.track] = seen.get(region.track, 0) + 1
+        for expression in record.expressions:
+            phrases[name_hash(expression.text)] = None
         row = (
             record.key,
             record.shape,
@@ -121,6 +125,8 @@ class RecordRows:
             list(crowds),
             list(record.exhaustive),
             list(record.absent),
+            [expression.label or "" for expression in record.expressions],
+            [len(expression.regions) for expression in record.expressions],
             list(phrases),
             [name_hash(name) for name in _names(record)],
             len(record.images),

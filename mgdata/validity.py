@@ -37,6 +37,12 @@ def record_fault(record: Record) -> str | None:
         last = region.image
         if region.box is not None and (fault := box_fault(region.box, images[region.image])):
             return fault
+    for expression in record.expressions:
+        places = expression.regions
+        if not expression.text.strip() or list(places) != sorted(set(places)):
+            return f"expression {expression.text!r} of regions {list(places)}"
+        if places and not 0 <= places[0] <= places[-1] < len(record.regions):
+            return f"expression of region {places[-1]}, there are {len(record.regions)}"
     return None
 
 

@@ -24,7 +24,7 @@ from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.manifest import Entry
 from mgdata.plugins import Builder, Filter
-from mgdata.recipe import Recipe
+from mgdata.recipe import Recipe, apportioned
 from mgdata.storage import Store
 from mgdata.tables import read_columns
 
@@ -96,16 +96,6 @@ def allowed(index: Index, filters: Mapping[str, Filter]) -> tuple[Mask, list[Dro
     return mask, drops
 
 
-def wanted(samples: int, splits: Mapping[str, float]) -> dict[str, int]:
-    """How many of a task's samples each split gets: largest remainders, in the recipe's order."""
-    exact = {name: samples * share for name, share in splits.items()}
-    whole = {name: math.floor(value) for name, value in exact.items()}
-    rest = samples - sum(whole.values())
-    for name in sorted(exact, key=lambda n: whole[n] - exact[n])[:rest]:
-        whole[name] += 1
-    return whole
-
-
 class GroupStream:
     """The groups of one task and split, in the builder's order, numbered from 0."""
 
@@ -162,7 +152,9 @@ class Chooser:
             fits = np.asarray(_is_in(corpora, sources)) & np.asarray(
                 _is_in(index.text("shape"), shapes)
             )
-            for number, (split, n) in enumerate(wanted(section.samples, recipe.splits).items()):
+            for number, (split, n) in enumerate(
+                apportioned(section.samples, recipe.splits).items()
+            ):
                 view = index.view(fits & (splits == number))
                 self.wanted[task, split] = n
                 self._streams[task, split] = GroupStream(
