@@ -18,7 +18,7 @@ from mgdata.data import Flow
 from mgdata.documents import read_yaml
 from mgdata.errors import EnvironmentFailure, UsageError
 from mgdata.identity import digest
-from mgdata.plugins import Builder, Corpus, Count, Filter, Measure, Notation
+from mgdata.plugins import Builder, Corpus, Filter, Measure, Notation
 from mgdata.resources import recipes
 from mgdata.schema import faults, nearest, schema_of
 from mgdata.storage import Root
@@ -38,6 +38,17 @@ class CorpusSection(Flow, frozen=True, kw_only=True):
     """Overrides the reader's licence, for a copy with terms of its own."""
 
 
+class SharesSection(Flow, frozen=True, kw_only=True):
+    """Shares of a task's samples by their number of targets; they add up to 1."""
+
+    none: Share = 0.0
+    """Samples that nothing answers."""
+    one: Share = 0.0
+    """Samples with a single target."""
+    many: Share = 0.0
+    """Samples with two targets or more."""
+
+
 class TaskSection(Flow, frozen=True, kw_only=True):
     """One task: a builder, where it draws from and how many samples to make."""
 
@@ -49,10 +60,10 @@ class TaskSection(Flow, frozen=True, kw_only=True):
     """Sections it draws from; all of them where left out."""
     config: str | None = None
     """Configuration of the release it goes to; the section's key where left out."""
-    shares: dict[Count, Share] = msgspec.field(default_factory=dict[Count, Share])
-    """Shares of its samples with no, one and many targets, which the build meets exactly.
+    shares: SharesSection | None = None
+    """How many of its samples have no, one and many targets, met exactly.
 
-    For builders with a setting `count`; the section stands for one section each, `<key>-none`,
+    For builders with a setting `count`. The section stands for one section each, `<key>-none`,
     `<key>-one` and `<key>-many`.
     """
     settings: dict[str, Any] = msgspec.field(name="with", default_factory=dict)
@@ -228,14 +239,18 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
         for name, settings in recipe.filters.items()
     }
     _check_measures(recipe, filters, str(file))
+    builders: dict[str, Builder] = {}
+    for name, task in recipe.tasks.items():
+        builder, key = task.builder or name, f"tasks.{name}"
+        found = registry.find("builders", builder, f"{file}: {key}", file.parent)
+        if task.shares and "count" not in registry.settings_of(found):
+            raise UsageError(f"{file}: {key}: {builder} has no setting count, take out shares")
+        builders[name] = made("builders", builder, task.settings, f"{key}.with")
     return Loaded(
         recipe=recipe,
         path=str(file),
         corpora=corpora,
-        builders={
-            name: made("builders", task.builder or name, task.settings, f"tasks.{name}.with")
-            for name, task in recipe.tasks.items()
-        },
+        builders=builders,
         measures=measures,
         filters=filters,
         notation=made("notations", recipe.release.notation, {}, "release.notation"),
@@ -295,12 +310,14 @@ def _by_count(recipe: Recipe, file: str) -> Recipe:
     """The recipe with a section for each share of a task in place of the task."""
     tasks: dict[str, TaskSection] = {}
     for name, task in recipe.tasks.items():
-        if not task.shares:
+        if task.shares is None:
             tasks[name] = task
             continue
         if "count" in task.settings:
             raise UsageError(f"{file}: tasks.{name}.with.count: shares say it already: take it out")
-        for count, samples in apportioned(task.samples, task.shares).items():
+        for count, samples in apportioned(
+            task.samples, msgspec.structs.asdict(task.shares)
+        ).items():
             key = f"{name}-{count}"
             if key in recipe.tasks:
                 raise UsageError(f"{file}: tasks.{key}: stands for a share of {name}: rename it")
@@ -310,7 +327,7 @@ def _by_count(recipe: Recipe, file: str) -> Recipe:
                     samples=samples,
                     builder=task.builder or name,
                     config=task.config or name,
-                    shares={},
+                    shares=SharesSection(**{count: 1.0}),
                     settings={**task.settings, "count": count},
                 )
     return msgspec.structs.replace(recipe, tasks=tasks)
@@ -344,8 +361,8 @@ def _check(recipe: Recipe, file: str) -> None:
             if source not in recipe.corpora:
                 near = nearest(source, list(recipe.corpora))
                 raise UsageError(f"{file}: tasks.{name}.corpora: unknown corpus {source!r}{near}")
-        if task.shares and abs(sum(task.shares.values()) - 1) > 1e-6:
-            total = sum(task.shares.values())
+        shares = msgspec.structs.astuple(task.shares) if task.shares else (1.0,)
+        if abs((total := sum(shares)) - 1) > 1e-6:
             raise UsageError(f"{file}: tasks.{name}.shares add up to {total:g}, expected 1")
     for split in recipe.splits:
         if not split.replace("_", "").isalnum():

@@ -51,6 +51,12 @@ WRONG = [
     (with_setting("frames: [6, 4]"), "with: frames: expected 2 <= fewest <= most, found 6 and 4"),
     (with_setting("sampler: evn"), "expected one of even, random, segments (did you mean even?)"),
     (with_setting("objects: 99"), "with: objects: expected 1 to 6, found 99"),
+    # shares of numbers of targets
+    (with_task("shares: {none: 0.5, many: 0.6}"), "tasks.object_tracking.shares add up to 1.1, expected 1"),
+    (with_task("shares: {some: 1}"), "tasks.object_tracking.shares.some: unknown key (did you mean one?)"),
+    (with_task("shares: {one: 1}"), "tasks.object_tracking-one: object_tracking has no setting count"),
+    (with_task("shares: {one: 1}, with: {count: one}"), "tasks.object_tracking.with.count: shares say it already"),
+    (with_task("shares: {one: 1}").replace("tasks: {", "tasks: {object_tracking-one: {samples: 1}, "), "stands for a share of object_tracking: rename it"),
     # nothing to do
     (SOUND.replace("{object_tracking: {samples: 4}}", "{}"), "tasks: found nothing"),
     (SOUND.replace("{got10k: {}}", "{}"), "corpora: found nothing"),
@@ -141,6 +147,25 @@ def test_merge_keys_share_settings_between_sections(tmp_path: Path) -> None:
     )
     tasks = recipe.read(file).tasks
     assert (tasks["two"].builder, tasks["two"].samples) == ("object_tracking", 5)
+
+
+def test_a_task_with_shares_is_a_section_for_each_number_of_targets(tmp_path: Path) -> None:
+    file = tmp_path / "probe.yaml"
+    file.write_text(
+        "name: probe\n"
+        "corpora: {got10k: {}}\n"
+        "tasks:\n"
+        "  a: {builder: x, samples: 10, shares: {none: 0.25, one: 0.75}, with: {images: [2, 3]}}\n"
+        "  b: {samples: 1, config: c, shares: {none: 0.4, many: 0.6}}\n"
+    )
+    tasks = recipe.read(file).tasks
+    assert {name: task.samples for name, task in tasks.items()} == {
+        "a-none": 3,
+        "a-one": 7,
+        "b-many": 1,
+    }
+    assert [(t.builder, t.config) for t in tasks.values()] == [("x", "a"), ("x", "a"), ("b", "c")]
+    assert tasks["a-none"].settings == {"images": [2, 3], "count": "none"}
 
 
 def test_a_root_that_is_not_named_says_how_to_name_it(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from mgdata.errors import PluginError
 from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.plugins import Builder, Filter
-from mgdata.recipe import CorpusSection, Recipe, TaskSection
-from mgdata.stages.choose import ROUNDS, Chooser, GroupStream, allowed, assign_splits, wanted
+from mgdata.recipe import CorpusSection, Recipe, TaskSection, apportioned
+from mgdata.stages.choose import ROUNDS, Chooser, GroupStream, allowed, assign_splits
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 
@@ -98,7 +98,7 @@ def test_what_each_split_gets_adds_up_and_is_within_one_of_its_share(
     samples: int, weights: list[int]
 ) -> None:
     shares = {f"s{i}": weight / sum(weights) for i, weight in enumerate(weights)}
-    found = wanted(samples, shares)
+    found = apportioned(samples, shares)
     assert sum(found.values()) == samples
     assert all(abs(found[name] - samples * share) < 1 for name, share in shares.items())
 
