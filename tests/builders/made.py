@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from mgdata.data import ALL, Image, Record, Region, Shape
+from mgdata.data import ALL, Expression, Image, Record, Region, Shape
 from mgdata.geometry import Box
 from mgdata.identity import Stream
 from mgdata.index import Index
@@ -46,6 +46,7 @@ def record(number: int, shape: Shape = "clip", frames: int = 24) -> Record:
         regions=tuple(regions),
         license="CC-BY-4.0",
         exhaustive=() if shape in ("clip", "views") else (ALL,),
+        expressions=_texts(regions) if shape == "image" else (),
     )
 
 
@@ -112,6 +113,20 @@ def _photo(rng: Stream, number: int, images: int) -> list[Region]:
     if number % 7 == 0:
         regions.append(Region(image=0, box=Box(0, 400, 300, 480), label="bear", ignore=True))
     return regions
+
+
+def _texts(regions: list[Region]) -> tuple[Expression, ...]:
+    """A text for every class, of all its things; one of a class that is there, of no thing."""
+    by_class: dict[str, list[int]] = {}
+    for place, region in enumerate(regions):
+        if ":" not in region.label and not region.ignore:
+            by_class.setdefault(region.label, []).append(place)
+    texts = [
+        Expression(text=f"{name} in the picture", regions=tuple(places), label=name)
+        for name, places in by_class.items()
+    ]
+    first = regions[0].label
+    return (*texts, Expression(text=f"{first} of purple glass", label=first))
 
 
 def _pair(rng: Stream, number: int, images: int) -> list[Region]:
