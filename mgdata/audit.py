@@ -46,6 +46,12 @@ class Photo(NamedTuple):
             return False
         return bool({label} & self.absent or {label, ALL} & self.exhaustive)
 
+    def knows(self, label: str) -> bool:
+        """Whether every thing of a label is annotated, or none is there."""
+        if label in self.counts and label not in self.crowds:
+            return bool({label, ALL} & self.exhaustive)
+        return self.lacks(label)
+
     def single(self) -> set[str]:
         """Labels of which there is exactly one box and nothing to be ignored."""
         return {name for name, n in self.counts.items() if n == 1 and name not in self.crowds}
@@ -100,6 +106,10 @@ def _promised(members: list[Photo], grouping: Grouping) -> str | None:
         if any(all(other.lacks(name) for other in others) for name in first.single()):
             return None
         return "nothing in the first is known to be in no other"
+    if grouping == "known":
+        if any(all(other.knows(name) for other in others) for name in first.counts):
+            return None
+        return "no class of the first is known in all others"
     shared = frozenset.intersection(*(member.present for member in members))
     if grouping == "all share":
         return None if len(shared) == 1 else f"have {len(shared)} labels in common"

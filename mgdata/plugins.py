@@ -31,8 +31,9 @@ from mgdata.index import Index
 from mgdata.placeholders import fill
 from mgdata.storage import Root
 
-Grouping = Literal["alone", "one has", "all share", "two share", "any"]
-"""Each record by itself; the first has one thing of a class that no other has at all; all have
+Grouping = Literal["alone", "one has", "known", "all share", "two share", "any"]
+"""Each record by itself; the first has one thing of a class that no other has at all; the first has
+a class whose every thing is annotated in each other, or which is known not to be there; all have
 exactly one class in common; both have one thing of the same class, or of the same part; or sets
 of which nothing but the common rules is promised."""
 

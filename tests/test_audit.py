@@ -57,6 +57,12 @@ PHOTOS = index(
         ([(4, 0)], "one has", None),  # bus
         ([(0, 6)], "one has", "of different corpora"),
         ([(0, 5)], "one has", "two of one unit"),
+        ([(2, 0)], "known", None),  # two cars, and none
+        ([(0, 1)], "known", None),  # dogs in both
+        ([(0, 3)], "known", "no class of the first"),  # nobody looked for dogs or cats in 3
+        ([(1, 4)], "known", None),  # car
+        ([(5, 3)], "known", "no class of the first"),
+        ([(3, 0)], "known", None),  # what else is in the first matters not
         ([(0, 1)], "all share", None),
         ([(1, 2)], "all share", None),
         ([(0, 4)], "all share", None),  # dogs, if only a crowd
