@@ -69,12 +69,16 @@ def read(root: Root, path: str, sections: Mapping[str, Section[Any]]) -> set[str
         Rejected: `JSON ends early` or `malformed JSON`; names the file and where in it.
         StorageError: it cannot be read.
     """
-    with _opened(root, path) as file:
+    with opened(root, path) as file:
         return _File(file, path).read(sections)
 
 
 @contextmanager
-def _opened(root: Root, path: str) -> Generator[Any]:
+def opened(root: Root, path: str) -> Generator[Any]:
+    """The file at `path` as a binary stream that can `seek`, closed after the block.
+
+    Raises as `Root.read` does.
+    """
     root.head(path, 1)  # refuses what is missing, unreadable or leads out of the root
     if not root.remote:
         with (Path(root.url) / path).open("rb", buffering=0) as file:
