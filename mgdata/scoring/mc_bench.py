@@ -34,7 +34,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mgdata.data import Flow, Target
-from mgdata.geometry import Floats, array, iou, match
+from mgdata.geometry import Box, Floats, array, iou, match
 
 THRESHOLD = 0.5
 """Least IoU of a hit."""
@@ -107,9 +107,14 @@ def ap50(items: Iterable[Item]) -> float | None:
 
 
 def regrouped(item: Item) -> list[int | None]:
-    """The gold group that each predicted box belongs to; None where its own group fits none."""
+    """The gold group that each predicted box belongs to; None where its own group fits none.
+
+    Where there is but one group on either side, it fits, whatever its boxes.
+    """
     gold, own = _gold_groups(item), item.predicted_groups or (_FIRST,) * len(item.predicted)
     theirs, ours = sorted(set(own)), sorted(set(gold))
+    if not ours or len(theirs) == len(ours) == 1:
+        return [ours[0] if ours else None] * len(own)
     fit = np.zeros((len(theirs), len(ours)))
     for row, group in enumerate(theirs):
         boxes = [box for box, of in zip(item.predicted, own, strict=True) if of == group]
@@ -140,57 +145,65 @@ def _overlap(predicted: Sequence[Target], gold: Sequence[Target]) -> float:
     """The greatest sum of IoUs that boxes matched one to one within their images can have."""
     total = 0.0
     for image in sorted({box.image for box in predicted} & {box.image for box in gold}):
-        overlap = _ious(_of(predicted, image), _of(gold, image))
+        overlap = iou(_of(predicted, image), _of(gold, image))
         total += sum(float(overlap[pair]) for pair in match(overlap))
     return total
 
 
-def _of(boxes: Sequence[Target], image: int) -> list[Target]:
-    return [box for box in boxes if box.image == image]
-
-
-def _ious(predicted: Sequence[Target], gold: Sequence[Target]) -> Floats:
-    return iou(array([t.box for t in predicted]), array([t.box for t in gold]))
+def _of(boxes: Sequence[Target], image: int) -> Floats:
+    return array([box.box for box in boxes if box.image == image])
 
 
 def _judged(item: Item) -> list[tuple[int, _Ranked]]:
     """Scores and hits of the answer's boxes by group, image after image; what fits none last."""
-    gold: dict[tuple[int, int], list[Target]] = defaultdict(list)
-    for box, group in zip(item.gold, _gold_groups(item), strict=True):
-        gold[box.image, group].append(box)
-    first = min(_gold_groups(item), default=_FIRST)
+    if not item.predicted:
+        return []
+    golds = _gold_groups(item)
+    first = min(golds, default=_FIRST)
     scores = item.scores or (1.0,) * len(item.predicted)
-    # Stable, so that equal scores keep the answer's order.
-    order = sorted(range(len(item.predicted)), key=lambda place: -scores[place])
-    groups = regrouped(item)
-    found: dict[tuple[bool, int, int], list[int]] = defaultdict(list)
-    for place in order:
-        group = groups[place]
-        where = (group is None, item.predicted[place].image, first if group is None else group)
-        found[where].append(place)
+    found: dict[tuple[bool, int, int], list[tuple[float, Box]]] = {}
+    for box, group, score in zip(item.predicted, regrouped(item), scores, strict=True):
+        where = (group is None, box.image, first if group is None else group)
+        found.setdefault(where, []).append((score, box.box))
     judged: list[tuple[int, _Ranked]] = []
-    for (stray, image, group), places in sorted(found.items()):
-        places = places[:MAX_BOXES]
-        there = [] if stray else gold[image, group]
-        hits = _hits([item.predicted[place] for place in places], there)
-        judged.append((group, [(scores[p], hit) for p, hit in zip(places, hits, strict=True)]))
+    for (stray, image, group), boxes in sorted(found.items()):
+        # Stable, so that equal scores keep the answer's order.
+        best = sorted(boxes, key=_surest)[:MAX_BOXES]
+        there = [
+            t.box for t, g in zip(item.gold, golds, strict=True) if g == group and t.image == image
+        ]
+        judged.append((group, _hits(best, [] if stray else there)))
     return judged
 
 
-def _hits(predicted: Sequence[Target], gold: Sequence[Target]) -> list[bool]:
+def _surest(found: tuple[float, Box]) -> float:
+    return -found[0]
+
+
+def _hits(predicted: Sequence[tuple[float, Box]], gold: list[Box]) -> _Ranked:
     """Which boxes, the surest first, find a gold box of their own: COCOeval's greedy matching."""
-    if not gold:
-        return [False] * len(predicted)
-    overlap: list[list[float]] = _ious(predicted, gold).tolist()
-    free = set(range(len(gold)))
-    hits: list[bool] = []
-    for row in overlap:
-        near = [column for column in free if row[column] >= THRESHOLD]
-        # Of equals the last, as there.
-        taken = max(near, key=lambda column: (row[column], column), default=None)
-        free.discard(-1 if taken is None else taken)
-        hits.append(taken is not None)
+    free = list(gold)
+    hits: _Ranked = []
+    for score, box in predicted:
+        least, taken = THRESHOLD, -1
+        for place, other in enumerate(free):
+            overlap = _iou(box, other)
+            if overlap >= least:  # of equals the last, as there
+                least, taken = overlap, place
+        if taken >= 0:
+            del free[taken]
+        hits.append((score, taken >= 0))
     return hits
+
+
+def _iou(one: Box, two: Box) -> float:
+    """As `geometry.iou`, which takes ten times as long for the one or two boxes of most answers."""
+    width = min(one.x2, two.x2) - max(one.x1, two.x1)
+    height = min(one.y2, two.y2) - max(one.y1, two.y1)
+    if not (width > 0 and height > 0):
+        return 0.0
+    shared = width * height
+    return shared / (one.area + two.area - shared)
 
 
 def _precision(ranked: _Ranked, total: int) -> float:
