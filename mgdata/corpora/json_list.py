@@ -4,7 +4,7 @@ Such files (Visual Genome's are up to a gigabyte) hold one element for each imag
 their own inside. One pass finds where each element begins and ends, by counting brackets outside
 strings as arrays of bytes; then any of them can be read alone. It knows nothing of their content.
 
-Measured on one core: 860 MB of 108,000 elements with 50 regions each in 6.5 s at a peak of 100 MB.
+Measured on one core: 772 MB of 108,000 elements, 40 regions each, in 5.1 s at a peak of 84 MB.
 """
 
 from __future__ import annotations
@@ -153,7 +153,9 @@ class _Scan:
             return
         try:
             # What stands before and after is taken for a nought.
-            found = json.loads(b"%b%b%b" % (b"[" if first else b"[0", gap, b"]" if final else b"0]"))
+            found = json.loads(
+                b"%b%b%b" % (b"[" if first else b"[0", gap, b"]" if final else b"0]")
+            )
         except (ValueError, RecursionError):
             raise self._wrong(MALFORMED) from None
         there = len(found) - (not first) - (not final)
