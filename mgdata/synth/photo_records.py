@@ -46,22 +46,39 @@ class Photos:
     phrases: bool = False
     crowded: float = 0.02
     """Share of the photos with a crowd."""
+    absent: int = 0
+    """Classes that each photo says are not there, drawn as the boxes' classes are."""
+    texts: tuple[int, ...] = ()
+    """Numbers of regions of each photo's texts, one text a number."""
 
 
 LIKE: dict[str, Photos] = {
     "coco": Photos(records=0, regions=7, classes=80),
+    # Described things are classes; a photo is one of a group, whose other things are not in it.
+    "d3": Photos(records=0, regions=2, classes=422, absent=3, crowded=0.0),
     "grand": Photos(records=0, regions=40, classes=20_000, phrases=True),
     "lvis": Photos(records=0, regions=11, classes=1203, annotated="no"),
     "objects365": Photos(records=0, regions=15, classes=365),
     # Objects and their parts.
     "paco": Photos(records=0, regions=14, classes=531, parts=456),
+    "refcoco": Photos(records=0, regions=10, classes=80, texts=(1, 1, 1, 0, 2, 3)),
     # As ImageNet's: one class a photo.
     "voc": Photos(records=0, regions=2, classes=1000, annotated="own", crowded=0.0),
 }
 """What the corpora of each layout are like, about; how large they are is asked for."""
-CLIPS = ("got10k", "lasot", "motchallenge", "trackingnet")
+CLIPS = (
+    "davis",
+    "got10k",
+    "lasot",
+    "motchallenge",
+    "sav",
+    "star",
+    "tao",
+    "trackingnet",
+    "youtube_vos",
+)
 PAIRS = ("clevr_change", "img_diff", "magicbrush", "spot_the_diff")
-VIEWS = ("egoexo4d",)
+VIEWS = ("egoexo4d", "mvtrack", "wildtrack")
 LAYOUTS = tuple(sorted((*LIKE, *CLIPS, *PAIRS, *VIEWS)))
 """All that have an index here."""
 
@@ -171,6 +188,14 @@ def _photos(spec: Photos, names: pa.Array, corpus: str, raw: Any, rows: Ints) ->
         said = (_tail(raw, 1 << 22, len(owner)).astype(np.uint64) + np.uint64(1)) * _SPREAD
         offsets = pa.array(np.concatenate([[0], np.cumsum(boxes)]), pa.int32())
         columns["phrases"] = pa.ListArray.from_arrays(offsets, pa.array(said))
+    if spec.absent:
+        gone = names.take(pa.array(_tail(raw, spec.classes, n * spec.absent)))
+        columns["absent"] = _each(gone, n)
+    if spec.texts:
+        # Each is about the first class of its photo.
+        about = label.take(pa.array(np.repeat(starts.to_numpy()[:-1], len(spec.texts))))
+        columns["expressions"] = _each(about, n)
+        columns["referents"] = _each(pa.array(list(spec.texts) * n, pa.int32()), n)
     one = np.ones(n, np.int64)
     table = _table(corpus, rows, rows, "image", images=one, regions=boxes, tracks=0 * one,
                    longest=0 * one, **columns)  # fmt: skip
@@ -196,6 +221,7 @@ def _table(
     none = pa.array(np.zeros(n + 1, np.int32))
     empty = pa.ListArray.from_arrays(none, pa.array([], pa.string()))
     no_numbers = pa.ListArray.from_arrays(none, pa.array([], pa.uint64()))
+    no_counts = pa.ListArray.from_arrays(none, pa.array([], pa.int32()))
     return pa.table(
         {
             "key": _keys(corpus, rows),
@@ -207,7 +233,9 @@ def _table(
             "areas": areas,
             "crowds": lists.get("crowds", empty),
             "exhaustive": lists.get("exhaustive", empty),
-            "absent": empty,
+            "absent": lists.get("absent", empty),
+            "expressions": lists.get("expressions", empty),
+            "referents": lists.get("referents", no_counts),
             "phrases": lists.get("phrases", no_numbers),
             "names": _own(
                 pa.array(rows.astype(np.uint64) * _SPREAD + np.uint64(name_hash(corpus)))
@@ -245,6 +273,13 @@ def _below(raw: Any, limit: int, n: int) -> Ints:
 def _tail(raw: Any, limit: int, n: int) -> Ints:
     """Numbers below a limit, small ones more often."""
     return (_unit(raw, n) ** 2 * limit).astype(np.int64)
+
+
+def _each(values: pa.Array, n: int) -> pa.ListArray:
+    """n lists of equal length."""
+    return pa.ListArray.from_arrays(
+        pa.array(np.arange(n + 1) * (len(values) // n), pa.int32()), values
+    )
 
 
 def _own(values: pa.Array) -> pa.ListArray:
