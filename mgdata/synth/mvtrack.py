@@ -7,9 +7,10 @@
     ROOT/{train,val,test}_split.txt, calibs.json
 
 Only one thing is annotated, and others of its kind stand and slide about it; a pillar stands in the
-middle. In a frame that does not show the thing its box is the last one that did, or four noughts.
-The last camera's pictures are smaller, and now and then one camera stops a frame before the others.
-The last fifth of the sequences is for `val`; none is for `test`.
+middle. In a frame that does not show the thing its box is the last one that did, or four noughts;
+where less than a third of it shows, there are four noughts and no flag, as of a box that nobody
+drew. The last camera's pictures are smaller, and now and then one camera stops a frame early. The
+last fifth of the sequences is for `val`; none is for `test`.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from mgdata.synth.toybox import KINDS, cutout
 
 TARGET = "target"
 _DRAWN = 160
-_LEAST = 0.02
-"""Share of the thing's pixels under which nobody would see it."""
+_GONE, _DOUBTFUL = 0.01, 0.33
+"""Shares of the thing's pixels under which nobody would see it, and under which not all would."""
+_NOUGHTS = "0,0,0,0"
 
 
 def write(out: Path, camera: Camera) -> int:
@@ -67,14 +69,14 @@ def place(
     cameras = [str(number + 1) for number in range(3 + clip % 2)]
     sizes = {name: size for name in cameras}
     sizes[cameras[-1]] = (max(48, size[0] * 3 // 4), max(48, size[1] * 3 // 4))
-    stands = plaza.stands(rng, sizes, "field", (1.75, 2.3))
+    stands = plaza.stands(rng, sizes, "field", (1.9, 2.5))
     bodies = [
         plaza.Body(
             name=TARGET if number == 0 else f"other {number}",
             kind=kind,
             pictures=(cutout(kind, colour, rng.choice(TEXTURES), _DRAWN).sprite,),
-            tall=0.3 + 0.1 * rng.uniform(),
-            path=_path(rng, frames, 0.75 if number == 0 else 0.12),
+            tall=0.25 + 0.09 * rng.uniform(),
+            path=_path(rng, frames, 0.55 if number == 0 else 0.12),
         )
         for number, colour in enumerate(colours)
     ]
@@ -108,26 +110,28 @@ def _view(
 ) -> int:
     """Write one camera's folder; how often the followed thing does not show."""
     (folder / "img").mkdir(parents=True)
-    box, boxes, hidden = "0,0,0,0", list[str](), list[bool]()
+    last, boxes, hidden = _NOUGHTS, list[str](), list[bool]()
     for frame in range(frames):
         image, placements = plaza.look(stand, bodies, frame)
         data = encoded(image, camera.job.quality)
         (folder / "img" / f"{frame + 1:05d}.jpg").write_bytes(data)
         camera.images += 1
         camera.bytes += len(data)
-        shown = shows(placements.get(TARGET))
-        box = shown or ("0,0,0,0" if noughts else box)
-        boxes.append(box)
-        hidden.append(shown is None)
+        box = annotated(placements.get(TARGET))
+        boxes.append(box or (_NOUGHTS if noughts else last))
+        last = last if box in (None, _NOUGHTS) else box
+        hidden.append(box is None)
     (folder / "groundtruth.txt").write_text("".join(f"{line}\n" for line in boxes))
     (folder / "invisible.txt").write_text(",".join(str(int(flag)) for flag in hidden))
     return sum(hidden)
 
 
-def shows(placement: Placement | None) -> str | None:
-    """What an annotator would write of a thing: x,y,w,h of what shows; None for next to nothing."""
-    if placement is None or placement.seen is None or placement.visibility < _LEAST:
+def annotated(placement: Placement | None) -> str | None:
+    """What is written of a thing: x,y,w,h of what shows, noughts in doubt, None if nothing does."""
+    if placement is None or placement.seen is None or placement.visibility < _GONE:
         return None
+    if placement.visibility < _DOUBTFUL:
+        return _NOUGHTS
     box = placement.seen
     return ",".join(f"{value:.0f}" for value in (box.x1, box.y1, box.width, box.height))
 

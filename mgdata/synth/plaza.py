@@ -93,7 +93,7 @@ def stands(
                 angle=start + 2 * math.pi * (place + 0.3 * (rng.uniform() - 0.5)) / len(sizes),
                 away=away[0] + (away[1] - away[0]) * rng.uniform(),
                 high=0.95 + 0.3 * rng.uniform(),
-                aside=0.16 * (2 * rng.uniform() - 1),
+                aside=0.24 * (2 * rng.uniform() - 1),
                 backdrop=ground(_tinted(seed, palette), size, kind),
             )
         )

@@ -63,7 +63,7 @@ def cameras(job: Job) -> tuple[plaza.Stand, ...]:
     """The cameras of the recording, `C1` to `C4`."""
     sizes = {f"C{number + 1}": job.size for number in range(CAMERAS)}
     sizes[f"C{CAMERAS}"] = (max(48, job.size[0] * 3 // 4), max(48, job.size[1] * 3 // 4))
-    return plaza.stands(Stream("synth", "wildtrack", str(job.seed)), sizes, "plaza", (1.5, 2.1))
+    return plaza.stands(Stream("synth", "wildtrack", str(job.seed)), sizes, "plaza", (1.7, 2.3))
 
 
 def people(clip: int, job: Job) -> tuple[plaza.Body, ...]:
