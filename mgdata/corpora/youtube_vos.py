@@ -66,7 +66,7 @@ class YoutubeVos(Corpus):
     """Folders to read."""
     specks: float = 0.005
     """Share of an object's pixels that its box may leave out, the smallest separate pieces first:
-    stray pixels of the annotation, which made boxes half as large again in masks looked at."""
+    stray pixels of the annotation, one of which can make a box half as large again."""
     min_pixels: int = 16
     """Pixels below which a mask shows too little of an object to say anything; counted."""
 

@@ -142,6 +142,25 @@ def film(scene: Scene) -> Iterator[tuple[Pixels, list[Placement]]]:
         yield image, placements
 
 
+def numbered(scene: Scene, t: int) -> Pixels:
+    """Whose each pixel of frame `t` is, [height, width]: an actor's place from 1, or 0: nobody's.
+
+    The bounds of a number are the `seen` box of that actor's placement.
+    """
+    width, height = scene.size
+    owners = np.zeros((height, width), np.uint8)
+    for number, actor in enumerate(scene.actors, 1):
+        patch = _patch(actor, t)
+        window = patch.window(scene.size)
+        if window is not None:
+            rows, columns, *within = window
+            owners[rows, columns][patch.mask[within[0], within[1]] > 0] = number
+    post = _post(scene, int(scene.pan[t][0]))
+    if post is not None:
+        owners[:, post] = 0
+    return owners
+
+
 def _post(scene: Scene, left: int) -> slice | None:
     """Columns of the image that the pillar takes."""
     if scene.pillar is None:
