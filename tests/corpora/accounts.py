@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+import accounts_mc_bench
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -269,8 +270,9 @@ OWED: dict[str, Callable[[Files, Outcome], Iterator[tuple[str, Owed]]]] = {
     "magicbrush": magicbrush,
     "mig_bench": mig_bench,
     "motchallenge": motchallenge,
+    **accounts_mc_bench.OWED,
     "spot_the_diff": spot_the_diff,
     "trackingnet": trackingnet,
     "voc": voc,
 }
-REGIONS = {"coco": coco_regions, "voc": voc_regions}
+REGIONS = {"coco": coco_regions, "voc": voc_regions, **accounts_mc_bench.REGIONS}
