@@ -215,7 +215,7 @@ def _label(
         one = {all_[at].label for at in regions}
         return one.pop() if len(one) == 1 else None
     lower = text.lower()
-    # Names of several words first, and only whole: a hot dog is no dog, and no light a traffic light.
+    # Names of several words first, and only whole: a hot dog is no dog, a light no traffic light.
     full = [name for name in labels.values() if " " in name and re.search(rf"\b{name}", lower)]
     single = [name for name in labels.values() if " " not in name]
     return phrases.named(text, [*full, *single])
