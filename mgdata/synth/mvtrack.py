@@ -94,7 +94,7 @@ def _path(rng: Stream, frames: int, swing: float) -> plaza.Path:
 
 
 def _post(rng: Stream, frames: int) -> plaza.Body:
-    stone = pillar(rng, 70, 300)
+    stone = pillar(rng, 130, 300)
     solid = np.full((*stone.shape[:2], 1), 255, np.uint8)
     picture = Sprite(np.concatenate([stone, solid], axis=2), np.zeros(stone.shape[:2], np.uint8))
     return plaza.Body("pillar", "pillar", (picture,), 1.1, np.zeros((frames, 2)))
