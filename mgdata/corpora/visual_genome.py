@@ -78,11 +78,14 @@ class VisualGenome(Corpus):
 
         Raises:
             UsageError: there is no such file, or no list of photos.
+            StorageError: one of them cannot be read.
         """
         _listed.cache_clear()
         for path in (self.photos, self._path):
-            if not self.root.exists(path):
-                raise clips.wrong_layout(self, path)
+            try:
+                self.root.head(path, 1)
+            except MissingFile:
+                raise clips.wrong_layout(self, path) from None
         slices = max(1, self.root.size(self._path) // PART)
         return [f"{self._path}#{i}/{slices}" for i in range(slices)]
 

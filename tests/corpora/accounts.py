@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+import accounts_captions
 import accounts_mc_bench
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -263,6 +264,7 @@ OWED: dict[str, Callable[[Files, Outcome], Iterator[tuple[str, Owed]]]] = {
     "clevr_change": clevr_change,
     "coco": coco,
     "egoexo4d": egoexo4d,
+    **accounts_captions.OWED,
     "got10k": got10k,
     "grand": grand,
     "img_diff": img_diff,
@@ -275,4 +277,9 @@ OWED: dict[str, Callable[[Files, Outcome], Iterator[tuple[str, Owed]]]] = {
     "trackingnet": trackingnet,
     "voc": voc,
 }
-REGIONS = {"coco": coco_regions, "voc": voc_regions, **accounts_mc_bench.REGIONS}
+REGIONS = {
+    "coco": coco_regions,
+    "voc": voc_regions,
+    **accounts_mc_bench.REGIONS,
+    **accounts_captions.REGIONS,
+}

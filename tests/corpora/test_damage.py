@@ -44,6 +44,7 @@ LAYOUTS = {
     "clevr_change": Layout("clevr_change", 70),
     "coco": Layout("coco", 75, {"sizes": "header"}),
     "egoexo4d": Layout("egoexo4d", 75),
+    "flickr30k_entities": Layout("flickr30k_entities", 75, {"splits": ("train", "val")}),
     "got10k": Layout("got10k", 70),
     "grand": Layout("grand", 70),
     "img_diff": Layout("img_diff", 70),
@@ -57,12 +58,14 @@ LAYOUTS = {
     "paco": Layout("coco", 50),
     "spot_the_diff": Layout("spot_the_diff", 70),
     "trackingnet": Layout("trackingnet", 70),
+    "visual_genome": Layout("visual_genome", 75),
     "voc": Layout("voc", 75),
 }
 """Every format that is written here; a thousand damages and some."""
 REAL: dict[str, tuple[str, dict[str, Any]]] = {
     "coco": ("coco", {"sizes": "header"}),
     "egoexo4d": ("egoexo4d", {}),
+    "flickr30k_entities": ("flickr30k_entities", {"splits": ("train", "val")}),
     "got10k": ("got10k", {"splits": ("train", "val")}),
     "imagenet_vid": ("voc", {}),
     "img_diff": ("img_diff", {"before": "{path}_1.jpg", "after": "{path}_2.jpg"}),
@@ -74,6 +77,7 @@ REAL: dict[str, tuple[str, dict[str, Any]]] = {
     "objects365": ("coco", {}),
     "spot_the_diff": ("spot_the_diff", {"splits": ("train", "val", "test")}),
     "trackingnet": ("trackingnet", {"splits": ("TRAIN", "TEST")}),
+    "visual_genome": ("visual_genome", {"annotations": "regions"}),
     "voc": ("voc", {}),
 }
 """Corpus and settings of each real folder. Real pairs of Img-Diff come without annotation."""
