@@ -19,6 +19,8 @@ Shape = Literal["image", "pair", "clip", "views", "set"]
 """A picture; before and after; frames in order; one moment from several cameras; any others."""
 Association = Literal["referential", "semantic", "temporal", "spatial"]
 Kind = Literal["boxes", "text", "choice", "order", "count"]
+Count = Literal["none", "one", "many"]
+"""How many targets there are; many is two and more."""
 Scalar = str | int | float | bool | None
 
 ALL = "*"
@@ -150,6 +152,11 @@ def known_absent(record: Record, label: str) -> bool:
     if any(region.label == label for region in record.regions):
         return False
     return label in record.absent or complete(record, label)
+
+
+def count_of(targets: int) -> Count:
+    """What a number of targets is called."""
+    return "many" if targets > 1 else "one" if targets else "none"
 
 
 class Drop(Flow, frozen=True, kw_only=True, omit_defaults=True):

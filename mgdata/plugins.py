@@ -37,9 +37,6 @@ a class whose every thing is annotated in each other, or which is known not to b
 exactly one class in common; both have one thing of the same class, or of the same part; or sets
 of which nothing but the common rules is promised."""
 
-Count = Literal["none", "one", "many"]
-"""How many targets the questions of a sample have together; many is two and more."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus(ABC):
@@ -201,8 +198,14 @@ class Filter:
 class Notation(ABC):
     """How a model family writes boxes. `answer` and `parse` are a pair, held by a round trip."""
 
-    frame: ClassVar[str]
-    """Name of its coordinate frame, for the release's `frame` column."""
+    @property
+    @abstractmethod
+    def frame(self) -> str:
+        """Name of its coordinate frame, for the release's `frame` column.
+
+        A notation with settings states each of them there as `key=value`, since its boxes cannot
+        be read without.
+        """
 
     @abstractmethod
     def region(self, target: Target, image: Image) -> str:

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 import tomllib
@@ -97,7 +98,7 @@ def test_the_entry_points_are_the_plug_ins_that_there_are(kind: str) -> None:
     classes = defined(FOLDERS[kind], KINDS[kind])
     assert sorted(lines.values()) == sorted(f"{module}:{name}" for name, module in classes.items())
     for name, target in lines.items():
-        assert target.partition(":")[0] == f"{FOLDERS[kind]}.{name.replace('-', '_')}"
+        assert target.partition(":")[0] == f"{FOLDERS[kind]}.{re.sub('[-.]', '_', name)}"
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

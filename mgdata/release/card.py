@@ -43,6 +43,9 @@ def write_card(
     `entries` are those of the release stage, labelled `config=` and `split=`; `steps` is the
     funnel; `short` says why the release has fewer rows than its recipe asks for.
     """
+    # Here, not above: it loads Pillow.
+    from mgdata.release import plot
+
     front = yaml.safe_dump(
         front_matter(loaded, entries), sort_keys=False, allow_unicode=True, width=100
     )
@@ -60,8 +63,9 @@ def write_card(
         _citation(loaded),
     ]
     text = f"---\n{front}---\n\n" + "\n\n".join(sections) + "\n"
+    store.write("release/statistics.png", plot.draw(entries))
     store.write("release/README.md", text.encode())
-    return ["release/README.md"]
+    return ["release/README.md", "release/statistics.png"]
 
 
 def _opening(loaded: Loaded, entries: Sequence[Entry], short: Sequence[str]) -> str:
@@ -182,10 +186,16 @@ When streaming, where nothing can be sorted, use `data.shuffle(buffer_size=1000)
 
 def _statistics(entries: Sequence[Entry]) -> str:
     groups = statistics.by_config(entries)
-    sections = ["## Statistics"]
+    sections = [
+        "## Statistics",
+        "![Images a row, targets a turn, images and places of targets](statistics.png)",
+        "*No*, *one* and *many* count the targets of turns that are answered by boxes. The middle "
+        "of a target is counted over the whole of its image.",
+    ]
     for name, head in (
         ("images", "images a row"),
         ("turns", "turns a row"),
+        ("count", "targets asked for"),
         ("targets", "boxes asked for in a turn"),
         ("kind", "kind of turn"),
         ("association", "association"),

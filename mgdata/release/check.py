@@ -26,6 +26,7 @@ from mgdata import registry
 from mgdata.data import ROW_FORMAT, Flow
 from mgdata.errors import StorageError, UsageError
 from mgdata.identity import content_id
+from mgdata.notations import settings_in
 from mgdata.plugins import Notation
 from mgdata.release.faults import KINDS, Fault, Faults, Picture, look, row_faults
 from mgdata.release.rows import SCHEMA, Row, features
@@ -35,7 +36,7 @@ ROW_GROUP_LIMIT = 250_000_000
 """Most decoded bytes a row group; the Hub's viewer fails from 300,000,000 on."""
 
 _NAME = re.compile(r"data/([^/]+)/([^/]+)-(\d{5})-of-(\d{5})\.parquet")
-_BESIDE = frozenset(("README.md", ".gitattributes"))
+_BESIDE = frozenset(("README.md", "statistics.png", ".gitattributes"))
 _BYTES = "images.list.element.bytes"
 
 Part = tuple[str, str]
@@ -311,8 +312,8 @@ def _opened(root: Root, name: str) -> AbstractContextManager[BinaryIO]:
 
 
 @cache
-def _notation(name: str) -> Notation:
-    return registry.make("notations", name, {}, "the release")
+def _notation(name: str, frame: str) -> Notation:
+    return registry.make("notations", name, settings_in(frame), "the release")
 
 
 def _front_matter(root: Root) -> Any:

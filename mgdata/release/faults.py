@@ -135,12 +135,13 @@ def look(data: bytes, known: Mapping[str, Picture]) -> Picture:
 
 
 def row_faults(
-    row: Row, split: str, pictures: Sequence[Picture], notation: Callable[[str], Notation]
+    row: Row, split: str, pictures: Sequence[Picture], notation: Callable[[str, str], Notation]
 ) -> Iterator[Found]:
     """What is wrong with one row of a file of `split`.
 
-    `pictures` are its images, in order; `notation` finds a notation by name. A fault that only
-    follows from another is not named: what cannot be written is not compared with the messages.
+    `pictures` are its images, in order; `notation` makes a notation of its name and its frame's. A
+    fault that only follows from another is not named: what cannot be written is not compared with
+    the messages.
     """
     yield from _fields(row, split)
     if not row.images or len(row.images) != len(row.image_info):
@@ -225,12 +226,12 @@ def _rule_fault(turn: RowTurn, images: Sequence[Image]) -> Found | None:
 
 
 def _text_faults(
-    row: Row, images: Sequence[Image], notation: Callable[[str], Notation]
+    row: Row, images: Sequence[Image], notation: Callable[[str, str], Notation]
 ) -> Iterator[Found]:
     try:
-        speaker = notation(row.notation)
+        speaker = notation(row.notation, row.frame)
     except MgdataError:
-        yield "notation", f"no notation {row.notation!r}"
+        yield "notation", f"no notation {row.notation!r} with frame {row.frame!r}"
         return
     if row.frame != speaker.frame:
         yield "notation", f"{row.notation} has frame {speaker.frame}, stated {row.frame!r}"

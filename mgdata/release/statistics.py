@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 from mgdata.data import Flow
 from mgdata.manifest import Entry
 
+CELLS = 8
+"""Cells a side into which the middles of targets are counted, over the whole of their image."""
+
 
 class Part(Flow, frozen=True):
     """One split of one configuration."""
@@ -66,6 +69,12 @@ def histogram(entries: Iterable[Entry], name: str) -> dict[str, int]:
     if all(value.isdigit() for value in counts):
         return dict(sorted(counts.items(), key=lambda item: int(item[0])))
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def cell(x: float, y: float) -> str:
+    """Name of the cell that a point lies in, given as shares of its image from 0 to 1."""
+    column, row = (min(CELLS - 1, int(value * CELLS)) for value in (x, y))
+    return str(row * CELLS + column)
 
 
 def total(entries: Iterable[Entry], name: str) -> int:

@@ -17,13 +17,14 @@ import msgspec
 from msgspec.structs import astuple
 
 from mgdata import media
-from mgdata.data import Image, Sample, Target, Turn
+from mgdata.data import Image, Sample, Target, Turn, count_of
 from mgdata.edits import Codec, render
 from mgdata.engine.stage import Worker
 from mgdata.errors import EnvironmentFailure, StorageError
 from mgdata.manifest import Entry, Shard
 from mgdata.notations import conversation
 from mgdata.plugins import Notation
+from mgdata.release import statistics
 from mgdata.release.layout import cut_group
 from mgdata.release.rows import Pictures, RowGroups
 from mgdata.stages.collecting import rarely
@@ -227,6 +228,13 @@ def _count(counts: Counter[str], sample: Sample) -> None:
     for turn in sample.turns:
         counts[f"kind={turn.kind}"] += 1
         counts[f"targets={len(turn.targets)}"] += 1
+        if turn.kind == "boxes":
+            counts[f"count={count_of(len(turn.targets))}"] += 1
+        for target in turn.targets:
+            image, box = sample.images[target.image], target.box
+            x, y = (box.x1 + box.x2) / 2 / image.width, (box.y1 + box.y2) / 2 / image.height
+            counts[f"target image={target.image + 1}"] += 1
+            counts[f"centre={statistics.cell(x, y)}"] += 1
 
 
 def _samples(store: Store, picks: list[tuple[str, list[int]]]) -> Iterator[Sample]:

@@ -45,7 +45,8 @@ ENTRIES = (
 
 def written(tmp_path: Path, loaded: Loaded, entries: Sequence[Entry] = ENTRIES, *,
             steps: Sequence[Step] = (), short: Sequence[str] = ()) -> str:  # fmt: skip
-    assert write_card(Store(str(tmp_path)), loaded, entries, steps, short) == ["release/README.md"]
+    written = write_card(Store(str(tmp_path)), loaded, entries, steps, short)
+    assert written == ["release/README.md", "release/statistics.png"]
     return (tmp_path / "release" / "README.md").read_text()
 
 
