@@ -16,6 +16,9 @@ from xml.etree import ElementTree
 
 import accounts_captions
 import accounts_mc_bench
+import accounts_stories
+import accounts_refer
+import accounts_views
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -264,6 +267,7 @@ OWED: dict[str, Callable[[Files, Outcome], Iterator[tuple[str, Owed]]]] = {
     "clevr_change": clevr_change,
     "coco": coco,
     "egoexo4d": egoexo4d,
+    **accounts_refer.OWED,
     **accounts_captions.OWED,
     "got10k": got10k,
     "grand": grand,
@@ -273,13 +277,18 @@ OWED: dict[str, Callable[[Files, Outcome], Iterator[tuple[str, Owed]]]] = {
     "mig_bench": mig_bench,
     "motchallenge": motchallenge,
     **accounts_mc_bench.OWED,
+    **accounts_views.OWED,
     "spot_the_diff": spot_the_diff,
+    **accounts_stories.OWED,
     "trackingnet": trackingnet,
     "voc": voc,
 }
 REGIONS = {
     "coco": coco_regions,
     "voc": voc_regions,
+    **accounts_refer.REGIONS,
     **accounts_mc_bench.REGIONS,
+    **accounts_views.REGIONS,
     **accounts_captions.REGIONS,
+    **accounts_stories.REGIONS,
 }

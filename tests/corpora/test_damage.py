@@ -43,6 +43,7 @@ class Layout:
 LAYOUTS = {
     "clevr_change": Layout("clevr_change", 70),
     "coco": Layout("coco", 75, {"sizes": "header"}),
+    "d3": Layout("d3", 75),
     "egoexo4d": Layout("egoexo4d", 75),
     "flickr30k_entities": Layout("flickr30k_entities", 75, {"splits": ("train", "val")}),
     "got10k": Layout("got10k", 70),
@@ -54,16 +55,22 @@ LAYOUTS = {
     "mc_bench": Layout("mc_bench", 80),
     "mig_bench": Layout("mig_bench", 70),
     "motchallenge": Layout("motchallenge", 70),
+    "mvtrack": Layout("mvtrack", 70, {"every": 1}),
     "objects365": Layout("coco", 50, {"empty": "keep"}),
     "paco": Layout("coco", 50),
+    "refcoco": Layout("refcoco", 75),
     "spot_the_diff": Layout("spot_the_diff", 70),
+    "star": Layout("star", 75, {"splits": ("train", "val")}),
+    "tao": Layout("tao", 75),
     "trackingnet": Layout("trackingnet", 70),
     "visual_genome": Layout("visual_genome", 75),
     "voc": Layout("voc", 75),
+    "wildtrack": Layout("wildtrack", 70, {"offset": 0}),
 }
 """Every format that is written here; a thousand damages and some."""
 REAL: dict[str, tuple[str, dict[str, Any]]] = {
     "coco": ("coco", {"sizes": "header"}),
+    "d3": ("d3", {}),
     "egoexo4d": ("egoexo4d", {}),
     "flickr30k_entities": ("flickr30k_entities", {"splits": ("train", "val")}),
     "got10k": ("got10k", {"splits": ("train", "val")}),
@@ -75,10 +82,13 @@ REAL: dict[str, tuple[str, dict[str, Any]]] = {
     "mig_bench": ("mig_bench", {}),
     "mot": ("motchallenge", {}),
     "objects365": ("coco", {}),
+    "refcoco": ("refcoco", {}),
     "spot_the_diff": ("spot_the_diff", {"splits": ("train", "val", "test")}),
+    "tao": ("tao", {}),
     "trackingnet": ("trackingnet", {"splits": ("TRAIN", "TEST")}),
     "visual_genome": ("visual_genome", {"annotations": "regions"}),
     "voc": ("voc", {}),
+    "wildtrack": ("wildtrack", {"offset": 0}),
 }
 """Corpus and settings of each real folder. Real pairs of Img-Diff come without annotation."""
 ROW = [{"path": "img_pair", "bbox": "[0.02, 0.3, 0.98, 0.8]", "conversations": "a boat"}]
