@@ -16,8 +16,8 @@ from xml.etree import ElementTree
 
 import accounts_captions
 import accounts_mc_bench
-import accounts_stories
 import accounts_refer
+import accounts_stories
 import accounts_views
 import pyarrow as pa
 import pyarrow.parquet as pq
