@@ -1,9 +1,9 @@
 """Writes photos in the layout of D3: sentences that hold for none, one or many of the toys.
 
 A group is a handful of photos around one kind, with four sentences, two of which say what is not
-(`a ball that is not red`, `a blue toy that is not a ball`). Every sentence is looked for in every photo,
-so that those of one group find toys in the photos of another. Pickles hold plain data, as doc.md
-describes them; the JSON files hold the same boxes, a sentence a category.
+(`a ball that is not red`, `a blue toy that is not a ball`). Every sentence is looked for in every
+photo, so that those of one group find toys in the photos of another. Pickles hold plain data, as
+doc.md describes them; the JSON files hold the same boxes, a sentence a category.
 """
 
 from __future__ import annotations
@@ -53,11 +53,15 @@ def sentences_of(group: int) -> list[Sentence]:
     turn = group + group // len(KINDS)
     first, second = colours[turn % len(colours)], colours[(turn + 3) % len(colours)]
     return [
-        Sentence(f"a {first} {kind}", kind, first),
-        Sentence(f"a {second} {kind}", kind, second),
+        Sentence(f"{_a(first)} {kind}", kind, first),
+        Sentence(f"{_a(second)} {kind}", kind, second),
         Sentence(f"a {kind} that is not {first}", kind, first, "not the colour"),
-        Sentence(f"a {second} toy that is not a {kind}", kind, second, "not the kind"),
+        Sentence(f"{_a(second)} toy that is not a {kind}", kind, second, "not the kind"),
     ]
+
+
+def _a(colour: str) -> str:
+    return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour}"
 
 
 def write(out: Path, camera: Camera) -> int:

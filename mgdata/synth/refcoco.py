@@ -54,7 +54,10 @@ def write(out: Path, camera: Camera) -> int:
         toys = _annotated(lists, shot)
         for dataset, several in refs.items():
             several.photo(_FIRST + shot.number, _split(dataset, shot))
-            (_many if dataset == "grefcoco" else _single)(dataset, several, shot, toys)
+            if dataset == "grefcoco":
+                _many(several, shot, toys)
+            else:
+                _single(dataset, several, shot, toys)
     for dataset, by in SETS.items():
         lists.write(out / dataset / "instances.json", categories(), LICENSES)
         if dataset == "grefcoco":
@@ -134,7 +137,9 @@ def _single(dataset: str, refs: _Refs, shot: Shot, toys: Sequence[_Toy]) -> None
     for toy in toys:
         thing = toy.thing
         same = [other for other in toys if other.thing.label == thing.label]
-        texts = [thing.phrase if dataset != "refcocog" else f"a {thing.phrase} on the ground"]
+        texts = [
+            thing.phrase if dataset != "refcocog" else f"the {thing.phrase} lying on the ground"
+        ]
         if len(same) == 1 or careless:
             texts.append(thing.label)
         if dataset == "refcoco" and len(same) == 2:
@@ -143,15 +148,14 @@ def _single(dataset: str, refs: _Refs, shot: Shot, toys: Sequence[_Toy]) -> None
         refs.add([toy], texts)
 
 
-def _many(dataset: str, refs: _Refs, shot: Shot, toys: Sequence[_Toy]) -> None:
+def _many(refs: _Refs, shot: Shot, toys: Sequence[_Toy]) -> None:
     """Texts for all of a kind, for two toys, for one, and for nothing."""
-    del dataset
     by_kind = {kind: [toy for toy in toys if toy.thing.label == kind] for kind in KINDS}
     for kind, several in by_kind.items():
         if several:
             refs.add(several, [f"all {kind}s" if len(several) > 1 else f"the {kind}"], several=True)
         elif not any(thing.label == kind for thing in shot.things):
-            refs.add([], [f"a {shot.rng.choice(list(COLOURS))} {kind}"], several=True)
+            refs.add([], [f"the {shot.rng.choice(list(COLOURS))} {kind}"], several=True)
     phrases = {thing.phrase for thing in shot.things}
     other = [f"{colour} {kind}" for kind in KINDS for colour in COLOURS]
     refs.add([], [shot.rng.choice([p for p in other if p not in phrases])], several=True)

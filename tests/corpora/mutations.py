@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import json
 import math
+import pickle
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mgdata.corpora.pickles import unpickled
 from mgdata.identity import Stream
 
 Files = Mapping[str, bytes]
@@ -62,7 +65,7 @@ def damage(files: Files, rng: Stream) -> Damage:
 
 def _changes_of(path: str) -> dict[str, Callable[[bytes, Stream], bytes]]:
     ending = path.rpartition(".")[2].lower()
-    return {"json": JSON, "xml": XML, "parquet": PARQUET}.get(
+    return {"json": JSON, "xml": XML, "parquet": PARQUET, "p": PICKLE, "pkl": PICKLE}.get(
         ending, {} if path.lower().endswith(PIXELS) else LINES
     )
 
@@ -328,6 +331,40 @@ JSON = {
     "list shorter": _json(list_shorter),
     "key twice": key_twice,
     "deep": deep,
+}
+
+
+# Pickles: as JSON, and a value that is no plain data.
+
+
+def _pickle(change: Callable[[Any, Stream], Any]) -> Callable[[bytes, Stream], bytes]:
+    def changed(data: bytes, rng: Stream) -> bytes:
+        tree = [unpickled(data)]
+        change(tree, rng)
+        return pickle.dumps(tree[0], protocol=rng.choice((0, 2, 4)))
+
+    return changed
+
+
+def object_put_in(tree: Any, rng: Stream) -> None:
+    one, key = _place(tree, rng)
+    one[key] = rng.choice([OrderedDict(a=1), {3}, 1j, range(3), b"x", Damage, one])
+
+
+PICKLE = {
+    name: _pickle(change)
+    for name, change in {
+        "number replaced": number_replaced,
+        "another number replaced": number_replaced,
+        "text replaced": text_replaced,
+        "value replaced": value_replaced,
+        "value gone": value_gone,
+        "key renamed": key_renamed,
+        "values swapped": values_swapped,
+        "list longer": list_longer,
+        "list shorter": list_shorter,
+        "object put in": object_put_in,
+    }.items()
 }
 
 
