@@ -297,6 +297,46 @@ def corpora_check(
         raise typer.Exit(1)
 
 
+@app.command(
+    epilog='A prediction is a line {"id": "..", "text": ".."}: a sample id of the release (with '
+    '"turn": n, from 0, where it has several), a row number of MIG-Bench, from 0, or a description '
+    "id of MC-Bench; the text is what the model said. What is missing counts as wrong. "
+    "docs/scoring.md explains the figures. Example: mgdata score predictions.jsonl --against RUN "
+    "--notation qwen2-vl --split test --json scores.json",
+)
+def score(
+    predictions: Annotated[Path, typer.Argument(help="A file of JSON lines.")],
+    against: Annotated[
+        str, typer.Option("--against", help="A release, its run, mig_bench or mc_bench.")
+    ],
+    notation: Annotated[
+        str, typer.Option("--notation", help="How the model writes boxes: qwen2-vl, json ...")
+    ],
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the notation, name=value.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Only this split of a release.")
+    ] = None,
+    roots: Roots = None,
+    root: RootPairs = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Also write the figures.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score a model's answers against a release, MIG-Bench or MC-Bench."""
+    import msgspec
+
+    from mgdata.progress import reporter
+    from mgdata.score import lines, score_file
+
+    report = score_file(predictions, against, notation, settings=setting or [], split=split,
+                        roots_file=roots, roots=root or [], tell=reporter(quiet))  # fmt: skip
+    for line in lines(report):
+        print(line)
+    if json:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+
+
 @app.command(epilog="Example: mgdata synth got10k corpora/got10k --clips 8 --seed 7")
 def synth(
     layout: Annotated[

@@ -1,0 +1,250 @@
+"""What a release or a benchmark asks, with the right answers: the items to score against.
+
+Each source lists its parts and reads one at a time. Of a release only the columns that say what is
+asked are read, never an image. It knows no prediction and no notation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mgdata.corpora.mc_bench import McBench, groups
+from mgdata.corpora.mig_bench import MigBench
+from mgdata.data import Drop, Image, Record, Target, Turn
+from mgdata.errors import Rejected, StorageError, UsageError
+from mgdata.headers import Header
+from mgdata.schema import nearest
+from mgdata.storage import Store, filesystem
+from mgdata.validity import turn_fault
+
+BENCHMARKS = ("mig_bench", "mc_bench")
+"""Corpora that can be scored against by name."""
+
+_FILE = re.compile(r"data/[^/]+/([^/]+)-\d{5}-of-\d{5}\.parquet")
+_COLUMNS = [
+    "id",
+    "task",
+    "image_info.list.element.width",
+    "image_info.list.element.height",
+    "turns",
+]
+_SIDE = 1000
+"""Sides of an image that is not there: shares of them mean the same in any size."""
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One question with its right answer."""
+
+    id: str
+    """As predictions name it."""
+    number: int = 0
+    """Which turn of its sample."""
+    task: str
+    """What its figures are put together by."""
+    turn: Turn
+    images: tuple[Image, ...]
+    """Their sizes are what a notation needs."""
+    groups: tuple[int, ...] | None = None
+    """MC-Bench's group of each target; None for an item of anything else."""
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """An item whose right answer cannot be one: left out."""
+
+    id: str
+    reason: str
+
+
+class Source(Protocol):
+    """Where items come from."""
+
+    def parts(self) -> list[str]:
+        """What is read one at a time."""
+        ...
+
+    def items(self, part: str) -> Iterator[Item | Fault]:
+        """The items of one part, in order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """The rows of a release: an item for each turn, tasks as its rows name them."""
+
+    store: Store
+    """Its folder, or its run's."""
+    split: str | None = None
+    """Only this split."""
+
+    def parts(self) -> list[str]:
+        """Its Parquet files.
+
+        Raises:
+            UsageError: there is no such file, or no such split.
+        """
+        found = {path: match[1] for path in self.store.walk() if (match := _FILE.fullmatch(path))}
+        if not found:
+            raise UsageError(f"{self.store.url} holds no release: expected data/*/*.parquet in it")
+        chosen = [path for path, split in found.items() if self.split in (None, split)]
+        if not chosen:
+            near = nearest(str(self.split), sorted(set(found.values())))
+            raise UsageError(f"--split {self.split}: the release has no such split{near}")
+        return chosen
+
+    def items(self, part: str) -> Iterator[Item | Fault]:
+        """The turns of one file, row after row.
+
+        Raises:
+            UsageError: the file cannot be read as one of a release.
+        """
+        try:
+            with self._opened(part) as source:
+                file = pq.ParquetFile(source)
+                for group in range(file.metadata.num_row_groups):
+                    yield from _rows(file.read_row_group(group, columns=_COLUMNS))
+        except (pa.ArrowException, KeyError, msgspec.ValidationError, OSError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"{self.store.url}/{part} is no file of a release: {said}: run mgdata check on it"
+            ) from error
+
+    def _opened(self, part: str) -> AbstractContextManager[BinaryIO]:
+        if self.store.remote:
+            return filesystem(self.store.url).open(f"{self.store.url}/{part}", "rb")
+        return (Path(self.store.url) / part).open("rb")
+
+
+def _rows(table: pa.Table) -> Iterator[Item | Fault]:
+    sizes = table["image_info"].to_pylist()
+    turns = msgspec.convert(table["turns"].to_pylist(), list[tuple[Turn, ...]])
+    names = zip(table["id"].to_pylist(), table["task"].to_pylist(), strict=True)
+    made: dict[tuple[tuple[int, int], ...], tuple[Image, ...]] = {}
+    for (name, task), sides, asked in zip(names, sizes, turns, strict=True):
+        key = tuple([(side["width"], side["height"]) for side in sides])
+        if key not in made:
+            made[key] = tuple(Image(uri="", width=w, height=h) for w, h in key)
+        for number, turn in enumerate(asked):
+            if fault := turn_fault(turn, made[key]):
+                yield Fault(id=name, reason=_kind(fault))
+            else:
+                yield Item(id=name, number=number, task=task, turn=turn, images=made[key])
+
+
+def _kind(fault: str) -> str:
+    """The words of a fault, without what was found."""
+    return "box that is none" if fault.startswith("box ") else fault.partition(",")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigBenchItems:
+    """MIG-Bench's items by their row, its ten tasks.
+
+    As in its own evaluation a box that names no image is in the one that is asked for; one that
+    names another is wrong here, where that script does not look. Its labels' faults are `Fault`s.
+    """
+
+    corpus: MigBench
+    sizes_matter: bool = True
+    """Whether an item is left out where its images are not there; else they pass for squares."""
+
+    def parts(self) -> list[str]:
+        """Its annotation files."""
+        return self._reader.parts()
+
+    def items(self, part: str) -> Iterator[Item | Fault]:
+        """The items of one file, in the order of its rows."""
+        for found in self._reader.records(part):
+            key = (found.key.partition("/")[2]).rpartition("/")
+            if isinstance(found, Drop):
+                _refuse_file(found, part)
+                yield Fault(id=key[2], reason=found.reason)
+            else:
+                yield self._item(found, *key[::2])
+
+    def _item(self, record: Record, task: str, row: str) -> Item:
+        given = tuple(_target(r.image, r.box) for r in record.regions if r.ignore)
+        (asked,) = (r for r in record.regions if not r.ignore)
+        turn = Turn(
+            question=asked.phrase or "",
+            answer="<target:0>",
+            regions=given,
+            targets=(_target(asked.image, asked.box),),
+            asked=(asked.image,),
+        )
+        return Item(id=row, task=task, turn=turn, images=record.images)
+
+    @cached_property
+    def _reader(self) -> MigBench:
+        if self.sizes_matter:
+            return self.corpus
+        return _Sizeless(name=self.corpus.name, root=self.corpus.root)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sizeless(MigBench):
+    """Reads a copy without pixels: an image that is not there passes for a square."""
+
+    def _header(self, path: str, headers: dict[str, Header | Rejected]) -> Header:
+        try:
+            return super()._header(path, headers)
+        except Rejected as error:
+            if error.reason != "missing image":
+                raise
+            return Header(format="jpeg", width=_SIDE, height=_SIDE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class McBenchItems:
+    """MC-Bench's descriptions by their id, put together by the style of their text."""
+
+    corpus: McBench
+    styles: dict[str, str] = field(default_factory=dict[str, str])
+
+    def parts(self) -> list[str]:
+        """Its annotation files."""
+        self.styles.update(self.corpus.styles())
+        return self.corpus.parts()
+
+    def items(self, part: str) -> Iterator[Item | Fault]:
+        """The items of one file, in its order, which equal scores are ranked by."""
+        for found in self.corpus.records(part):
+            row = found.key.partition("/")[2]
+            if isinstance(found, Drop):
+                _refuse_file(found, part)
+                if not found.reason.endswith("of no item"):
+                    yield Fault(id=row, reason=found.reason)
+                continue
+            (expression,) = found.expressions
+            regions = [found.regions[i] for i in expression.regions]
+            targets = tuple(_target(r.image, r.box) for r in regions)
+            # No answer is given there; this one is what any notation can write and read back.
+            told = [f"Image-{t.image + 1}: <target:{i}>" for i, t in enumerate(targets)]
+            answer = "\n".join(told) or "There is none."
+            turn = Turn(question=expression.text, answer=answer, targets=targets)
+            task = self.styles.get(found.key, "unknown")
+            yield Item(id=row, task=task, turn=turn, images=found.images, groups=groups(found))
+
+
+def _target(image: int, box: Any) -> Target:
+    return Target(image=image, box=box)
+
+
+def _refuse_file(drop: Drop, part: str) -> None:
+    """End where a whole file is unfit: nothing could be scored against it.
+
+    Raises:
+        StorageError: the drop is the file's own.
+    """
+    if drop.key.endswith(part):
+        value = f": {drop.value}" if drop.value else ""
+        raise StorageError(f"{part} cannot be read: {drop.reason}{value}")
