@@ -56,9 +56,8 @@ class Sheets(NamedTuple):
 
     @property
     def numbers(self) -> list[int]:
-        """Every object number, rising. 255 is one where it stands alone, as in DAVIS 2016."""
-        held = {number for marks in self.found for number in marks}
-        return sorted(held - {masks.VOID} or held)
+        """Every object number, rising."""
+        return sorted({number for marks in self.found for number in marks})
 
     def looks(self, *, whole: bool = True) -> list[Look]:
         """What is known in each frame, by number as a text; `whole`: of every object."""
@@ -116,7 +115,20 @@ def sheets(corpus: Corpus, frames: str, folder: str, brush: Brush) -> Sheets:
         raise last
     if names:
         skipped[UNFRAMED] += len(names)
-    return Sheets(replace(clip, images=tuple(clip.images[at] for at in kept)), found, skipped)
+    clip, lone = replace(clip, images=tuple(clip.images[at] for at in kept)), _lone(found)
+    return Sheets(clip, [_own(marks, lone) for marks in found], skipped)
+
+
+def _lone(found: Sequence[Mapping[int, masks.Mark]]) -> bool:
+    """Whether no mask of a clip has another number than 255, as in DAVIS 2016."""
+    return {number for marks in found for number in marks} == {masks.VOID}
+
+
+def _own(marks: Mapping[int, masks.Mark], lone: bool) -> dict[int, masks.Mark]:
+    """Without the pixels that are nobody's; 255 is object 1 where it is the `lone` number."""
+    if lone:
+        return {1: mark for mark in marks.values()}
+    return {number: mark for number, mark in marks.items() if number != masks.VOID}
 
 
 def drawn(

@@ -116,13 +116,15 @@ def mark(mask: Any, specks: float) -> Mark | None:
     _, _, stats, _ = cv2.connectedComponentsWithStats(inner, connectivity=8)
     pieces = stats[1:]
     pieces = pieces[np.argsort(pieces[:, cv2.CC_STAT_AREA], kind="stable")]
-    small = int((np.cumsum(pieces[:, cv2.CC_STAT_AREA]) <= most).sum())
+    areas = pieces[:, cv2.CC_STAT_AREA]
+    # Pieces of one size go or stay together: which of them comes first means nothing.
+    small = int((np.cumsum(areas)[np.searchsorted(areas, areas, "right") - 1] <= most).sum())
     kept = pieces[small:, :4]
     low, high = kept[:, :2].min(0), (kept[:, :2] + kept[:, 2:]).max(0)
     box = Box(*map(float, (x + low[0], y + low[1], x + high[0], y + high[1])))
     if box == whole.box:
         return whole
-    return Mark(box, pixels, int(pieces[:small, cv2.CC_STAT_AREA].sum()))
+    return Mark(box, pixels, int(areas[:small].sum()))
 
 
 def rle_mark(counts: str, size: Size, specks: float) -> Mark | None:
