@@ -88,8 +88,11 @@ def wildtrack(files: Files, outcome: Outcome) -> Iterator[tuple[str, Owed]]:
         stem, path = name.removesuffix(".json"), f"annotations_positions/{name}"
         yield path, iter([(str(int(stem)) if _NUMBER.fullmatch(stem) else path, path)])
     found = [item for items in outcome.values() for item in items]
-    views = {i.view for item in found if isinstance(item, Record) for i in item.images}
-    for name in _below(files, "Image_subsets") if views else ():
+    records = [item for item in found if isinstance(item, Record)]
+    views = {image.view for record in records for image in record.images}
+    # A camera that is in no moment was dropped, or each moment counts its missing picture.
+    missing = any("missing image" in record.skipped for record in records)
+    for name in _below(files, "Image_subsets") if records and not missing else ():
         if re.fullmatch("C[1-9][0-9]{0,3}", name) and name not in views:
             yield f"Image_subsets/{name}", iter([(f"Image_subsets/{name}",)])
 
