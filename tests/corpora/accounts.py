@@ -15,6 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import accounts_captions
+import accounts_masks
 import accounts_mc_bench
 import accounts_refer
 import accounts_stories
@@ -267,6 +268,7 @@ OWED: dict[str, Callable[[Files, Outcome], Iterator[tuple[str, Owed]]]] = {
     "clevr_change": clevr_change,
     "coco": coco,
     "egoexo4d": egoexo4d,
+    **accounts_masks.OWED,
     **accounts_refer.OWED,
     **accounts_captions.OWED,
     "got10k": got10k,
@@ -286,6 +288,7 @@ OWED: dict[str, Callable[[Files, Outcome], Iterator[tuple[str, Owed]]]] = {
 REGIONS = {
     "coco": coco_regions,
     "voc": voc_regions,
+    **accounts_masks.REGIONS,
     **accounts_refer.REGIONS,
     **accounts_mc_bench.REGIONS,
     **accounts_views.REGIONS,

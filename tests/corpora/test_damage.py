@@ -44,6 +44,7 @@ LAYOUTS = {
     "clevr_change": Layout("clevr_change", 70),
     "coco": Layout("coco", 75, {"sizes": "header"}),
     "d3": Layout("d3", 75),
+    "davis": Layout("davis", 70),
     "egoexo4d": Layout("egoexo4d", 75),
     "flickr30k_entities": Layout("flickr30k_entities", 75, {"splits": ("train", "val")}),
     "got10k": Layout("got10k", 70),
@@ -59,6 +60,7 @@ LAYOUTS = {
     "objects365": Layout("coco", 50, {"empty": "keep"}),
     "paco": Layout("coco", 50),
     "refcoco": Layout("refcoco", 75),
+    "sav": Layout("sav", 70),
     "spot_the_diff": Layout("spot_the_diff", 70),
     "star": Layout("star", 75, {"splits": ("train", "val")}),
     "tao": Layout("tao", 75),
@@ -66,11 +68,14 @@ LAYOUTS = {
     "visual_genome": Layout("visual_genome", 75),
     "voc": Layout("voc", 75),
     "wildtrack": Layout("wildtrack", 70, {"offset": 0}),
+    "youtube_vos": Layout("youtube_vos", 70, {"splits": ("train", "valid")}),
 }
 """Every format that is written here; a thousand damages and some."""
 REAL: dict[str, tuple[str, dict[str, Any]]] = {
     "coco": ("coco", {"sizes": "header"}),
     "d3": ("d3", {}),
+    "davis": ("davis", {}),
+    "davis2017": ("davis", {}),
     "egoexo4d": ("egoexo4d", {}),
     "flickr30k_entities": ("flickr30k_entities", {"splits": ("train", "val")}),
     "got10k": ("got10k", {"splits": ("train", "val")}),
@@ -89,6 +94,7 @@ REAL: dict[str, tuple[str, dict[str, Any]]] = {
     "visual_genome": ("visual_genome", {"annotations": "regions"}),
     "voc": ("voc", {}),
     "wildtrack": ("wildtrack", {"offset": 0}),
+    "youtube_vos": ("youtube_vos", {}),
 }
 """Corpus and settings of each real folder. Real pairs of Img-Diff come without annotation."""
 ROW = [{"path": "img_pair", "bbox": "[0.02, 0.3, 0.98, 0.8]", "conversations": "a boat"}]
