@@ -61,14 +61,16 @@ def refcoco(files: Files, outcome: Outcome) -> Iterator[tuple[str, Owed]]:
             if not outcome[part]:
                 yield part, iter([(f"{part} cannot be read, and nothing says so",)])
             continue
-        mine = {
-            r.get("image_id") for r in refs if isinstance(r, dict) and r.get("split") == "train"
-        }
-        other = {r.get("image_id") for r in refs if isinstance(r, dict)} - mine
+        splits: dict[int, set[Any]] = {}
+        for at, ref in enumerate(refs):
+            id_ = ref.get("image_id") if isinstance(ref, dict) else None
+            if type(id_) is int:
+                splits.setdefault(id_, set()).add(str(ref.get("split")))
+                if ref.get("split") == "train":
+                    yield part, iter([(f"{folder}/{id_}", f"{part}#[{at}]")])
         ids = [one.get("id") for one in _listed(boxes, "images")]
-        wanted = [id_ for id_ in ids if isinstance(id_, int | str) and id_ not in other]
+        wanted = [i for i in ids if type(i) is int and splits.get(i, {"train"}) == {"train"}]
         yield part, ((f"{folder}/{id_}",) for id_ in wanted)
-        yield part, ((f"{folder}/{id_}",) for id_ in mine if type(id_) is int)
 
 
 def refcoco_texts(files: Files, outcome: Outcome) -> list[str]:
