@@ -49,6 +49,8 @@ LABEL = "object"
 _FILES = re.compile(r"mc-bench(?!.*coco).*\.json", re.IGNORECASE)
 _SLACK = 0.01
 """Pixels by which a box may leave its image without being called cut: x + width is a float sum."""
+_TELLING = 8
+"""Digits that make a file's name its own in whatever folder a copy lies: D3's has eleven."""
 _COCO = re.compile(r"(?:COCO_(?:train|val|test)2014_)?([0-9]{12})")
 _COCO_NAMES = (
     *(f"{folder}/{{}}" for folder in ("train2017", "val2017", "test2017", "images")),
@@ -78,7 +80,8 @@ class McBench(Corpus):
     """For `filters.exclude` alone: every item becomes a record, faulty or not, without regions.
 
     Its images are not opened and need not be there; they pass for 1 x 1 pixels. A photo of COCO's
-    is also listed under the names it has in COCO and in RefCOCO, beside the one it has here.
+    is also listed under the names it has in COCO and in RefCOCO, beside the one it has here; a
+    file named by a word or a small number has its folder's name before it, and excludes no other.
     Without this, a faulty item or one whose images are missing is no record, and excludes nothing.
     """
 
@@ -158,7 +161,7 @@ class McBench(Corpus):
                 yield self.drop(place, error.reason, error.value)
 
     def _named(self, key: str, files: tuple[str, ...], base: str) -> Record:
-        paths = [path for file in files for path in (base + _inside(file), *_elsewhere(file))]
+        paths = [path for file in files for path in (base + _telling(file), *_elsewhere(file))]
         images = tuple(Image(uri=self.uri(path), width=1, height=1) for path in paths)
         return self._made(key, images, paths[0])
 
@@ -288,6 +291,19 @@ def _region(instance: Instance, face: _Face) -> Region:
 def _inside(file: str) -> str:
     """A path below the folder of images; one that leaves it stays as it is, to be refused."""
     return posixpath.normpath(file) if ".." not in file else file
+
+
+def _telling(file: str) -> str:
+    """The path, with its folder's name in the file's where that is a mere word or small number.
+
+    WinoGAViL's `bear` is not the clip of that name in DAVIS, nor Mantis-Eval's `12_2` the second
+    picture of Spot-the-Diff's pair 12.
+    """
+    folder, name = posixpath.split(_inside(file))
+    stem = posixpath.splitext(name)[0]
+    if not folder or sum(map(str.isdigit, stem)) >= _TELLING:
+        return _inside(file)
+    return f"{folder}/{posixpath.basename(folder)}-{name}"
 
 
 def _elsewhere(file: str) -> list[str]:

@@ -172,8 +172,9 @@ class _Join:
             if id_ is not None:
                 self._positions[id_].append(position)
         self._owners: dict[int, list[int]] = defaultdict(list)
-        for position, one in enumerate(self._descriptions):
-            for id_ in dict.fromkeys(one.images_id) if isinstance(one, Description) else ():
+        self._shown = [_images(one) for one in descriptions]
+        for position, ids in enumerate(self._shown):
+            for id_ in dict.fromkeys(ids):
                 self._owners[id_].append(position)
         self._pictures: dict[int, list[Picture | Rejected]] = defaultdict(list)
         self._take_images(images)
@@ -181,21 +182,17 @@ class _Join:
         self._take_annotations(annotations)
 
     def labels(self) -> Labels:
-        """All of it."""
+        """All of it. Of several faults of an item, its description's own is told first."""
         found = self._labels
         for position, one in enumerate(self._descriptions):
-            if isinstance(one, Description):
-                pictures = [p for id_ in one.images_id for p in self._pictures.get(id_, ())]
-                found.files[position] = tuple(
-                    p.file_name for p in pictures if isinstance(p, Picture)
-                )
+            pictures = [p for id_ in self._shown[position] for p in self._pictures.get(id_, ())]
+            found.files[position] = tuple(p.file_name for p in pictures if isinstance(p, Picture))
             try:
-                item = self._item(position, one)
-            except Rejected as error:
-                found.faults.setdefault(position, error)
-            else:
+                description = self._sound(one)
                 if position not in found.faults:
-                    found.items[position] = item
+                    found.items[position] = self._item(description)
+            except Rejected as error:
+                found.faults[position] = error
         for position, error in _repeats(found.items).items():
             found.faults[position] = error
             del found.items[position]
@@ -255,15 +252,21 @@ class _Join:
         for position in positions:
             self._labels.faults.setdefault(position, error)
 
-    def _item(self, position: int, one: Description | Rejected) -> Item:
+    def _sound(self, one: Description | Rejected) -> Description:
         if isinstance(one, Rejected):
-            raise Rejected(one.reason, one.value)
+            raise one
         if len(same := self._positions[one.id]) > 1:
             raise Rejected("repeated description id", f"at {', '.join(map(str, same))}")
         if not one.text.strip():
             raise Rejected("blank text")
         if len(one.images_id) != IMAGES:
             raise Rejected("wrong number of images", str(len(one.images_id)))
+        for id_ in one.images_id:
+            if one.images_id.count(id_) > 1 or len(self._owners[id_]) > 1:
+                raise Rejected("image id in use twice", str(id_))
+        return one
+
+    def _item(self, one: Description) -> Item:
         pictures = tuple(self._picture(id_, one) for id_ in one.images_id)
         instances = tuple(
             _instance(image, annotation, self._groups)
@@ -274,8 +277,6 @@ class _Join:
         return Item(one, pictures, instances)
 
     def _picture(self, id_: int, one: Description) -> Picture:
-        if one.images_id.count(id_) > 1 or len(self._owners[id_]) > 1:
-            raise Rejected("image id in use twice", str(id_))
         found = self._pictures.get(id_, [])
         if not found:
             raise Rejected(_UNKNOWN, str(id_))
@@ -283,7 +284,7 @@ class _Join:
             raise Rejected("repeated image id", str(id_))
         (picture,) = found
         if isinstance(picture, Rejected):
-            raise Rejected(picture.reason, picture.value)
+            raise picture
         if picture.text_id not in (None, one.id):
             raise Rejected("text ids disagree", f"image {id_} of text {picture.text_id}")
         return picture
@@ -306,6 +307,15 @@ def _id(raw: Any, name: str) -> int | None:
     if type(value) is float and value.is_integer():
         return int(value)
     return value if type(value) is int else None
+
+
+def _images(raw: Any) -> list[int]:
+    """The image ids of a description, as far as they can be read."""
+    ids: Any = raw.get("images_id") if isinstance(raw, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if not isinstance(ids, list):
+        return []
+    found = (_id({"id": one}, "id") for one in ids)  # pyright: ignore[reportUnknownVariableType]
+    return [id_ for id_ in found if id_ is not None]
 
 
 def _instance(image: int, one: _Annotation, groups: Mapping[int, str] | None) -> Instance:
