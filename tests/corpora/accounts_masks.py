@@ -70,7 +70,9 @@ def _palette_regions(files: Files, items: list[Record | Drop], folder: str) -> l
         if not isinstance(record, Record):
             continue
         masks = _masks(files, folder)
-        there = sum(len(masks[image.frame or 0] - {255}) for image in record.images)
+        shown = [masks[image.frame or 0] for image in record.images]
+        lone = set().union(*shown) == {255}
+        there = sum(len(numbers if lone else numbers - {255}) for numbers in shown)
         boxes = sum(region.box is not None for region in record.regions)
         left_out = sum(
             count
