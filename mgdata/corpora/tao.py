@@ -59,7 +59,8 @@ class Tao(Corpus):
 
     splits: tuple[str, ...] = ()
     """Names of annotation files without their ending, read in this order. Empty: `train` and
-    `validation`, where they are there (of the test set, which is a benchmark, none)."""
+    `validation`, where they are there; `train_with_freeform` has categories in the annotators' own
+    words too, and the test set is a benchmark."""
     frames: str = "frames"
     """Folder that the images' file names start from."""
 
@@ -264,9 +265,7 @@ class _Clip:
         negative = {label for label, ids in found.searched.items() if ids <= denied}
         absent = set[str]() if unsure else negative - seen - self.lost
         present = {label for label in seen if label in found.searched}
-        whole = (
-            set[str]() if unsure or None in partial else (present | absent) - partial - self.lost
-        )
+        whole = set[str]() if unsure else (present | absent) - partial - self.lost
         return tuple(sorted(whole)), tuple(sorted(absent))
 
     def terms(self) -> str:
