@@ -54,10 +54,10 @@ class Machine:
                 if code == 0x2E:
                     return self._end()
                 steps[code](self)
-        except (IndexError, struct.error):
-            if self.at >= len(data):
-                raise Rejected(CUT, f"after {len(data)} bytes") from None
-            raise self.malformed() from None
+        except struct.error:
+            raise self._cut() from None
+        except IndexError:
+            raise (self._cut() if self.at >= len(data) else self.malformed()) from None
         except KeyError:
             raise self.malformed() from None
         raise Rejected(MORE, f"over {MOST} instructions")
@@ -111,6 +111,9 @@ class Machine:
     def keep(self, place: int) -> None:
         """Remember the top of the stack as `place`."""
         self.memo[place] = self.stack[-1]
+
+    def _cut(self) -> Rejected:
+        return Rejected(CUT, f"after {len(self.data)} bytes")
 
     def _end(self) -> Any:
         if len(self.stack) != 1 or self.below or self.at != len(self.data):
