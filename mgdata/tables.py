@@ -6,6 +6,7 @@ Rows are validated on their way out and in: msgspec decodes into the struct or r
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -71,6 +72,11 @@ SAMPLES = pa.schema(
 LEDGER = pa.schema(
     [(name, pa.string()) for name in ("key", "stage", "reason", "value")], metadata=_META
 )
+
+_COCO_PHOTO = re.compile(r"(?:COCO_[a-z]+20[0-9]{2}_)?([0-9]{12})")
+"""What COCO calls a photo, without and with its split."""
+_PHOTO_UNIT = re.compile(r"(?:coco|flickr)-[0-9]+")
+"""Unit of a record that is a photo of a collection which other corpora draw from."""
 
 _REPEATED: Any = ["uri", "key", "license"]
 """Columns whose values come again; pyarrow's own hints know only True and False."""
@@ -153,7 +159,8 @@ def _names(record: Record) -> dict[str, None]:
     """What its images are called wherever copies of them lie.
 
     A frame's number says nothing without its folder; a clip, or an image inside another file, is
-    called by the end of its record's key.
+    called by the end of its record's key. A photo of COCO's or Flickr's has the same number in
+    every corpus that shows it.
     """
     own = record.key.rpartition("/")[2]
     if record.shape == "clip":
@@ -167,7 +174,11 @@ def _names(record: Record) -> dict[str, None]:
             stem = own
         if folder and record.shape == "set":
             names[folder] = None
+        if photo := _COCO_PHOTO.fullmatch(stem):
+            stem = f"coco-{photo[1]}"
         names[f"{folder}/{stem}" if stem.isdigit() else stem] = None
+    if _PHOTO_UNIT.fullmatch(record.unit):
+        names[record.unit] = None
     return names
 
 

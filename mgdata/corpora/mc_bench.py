@@ -51,12 +51,6 @@ _SLACK = 0.01
 """Pixels by which a box may leave its image without being called cut: x + width is a float sum."""
 _TELLING = 8
 """Digits that make a file's name its own in whatever folder a copy lies: D3's has eleven."""
-_COCO = re.compile(r"(?:COCO_(?:train|val|test)2014_)?([0-9]{12})")
-_COCO_NAMES = (
-    *(f"{folder}/{{}}" for folder in ("train2017", "val2017", "test2017", "images")),
-    *(f"{split}2014/COCO_{split}2014_{{}}" for split in ("train", "val", "test")),
-)
-"""What COCO and those who copied its photos call one, by its number of twelve digits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +73,8 @@ class McBench(Corpus):
     names_only: bool = False
     """For `filters.exclude` alone: every item becomes a record, faulty or not, without regions.
 
-    Its images are not opened and need not be there; they pass for 1 x 1 pixels. A photo of COCO's
-    is also listed under the names it has in COCO and in RefCOCO, beside the one it has here; a
-    file named by a word or a small number has its folder's name before it, and excludes no other.
+    Its images are not opened and need not be there; they pass for 1 x 1 pixels. A file named by a
+    word or a small number has its folder's name before it, and excludes no other.
     Without this, a faulty item or one whose images are missing is no record, and excludes nothing.
     """
 
@@ -161,7 +154,7 @@ class McBench(Corpus):
                 yield self.drop(place, error.reason, error.value)
 
     def _named(self, key: str, files: tuple[str, ...], base: str) -> Record:
-        paths = [path for file in files for path in (base + _telling(file), *_elsewhere(file))]
+        paths = [base + _telling(file) for file in files]
         images = tuple(Image(uri=self.uri(path), width=1, height=1) for path in paths)
         return self._made(key, images, paths[0])
 
@@ -304,9 +297,3 @@ def _telling(file: str) -> str:
     if not folder or sum(map(str.isdigit, stem)) >= _TELLING:
         return _inside(file)
     return f"{folder}/{posixpath.basename(folder)}-{name}"
-
-
-def _elsewhere(file: str) -> list[str]:
-    """Where else the same photo may lie: COCO's are known by number in every copy."""
-    named = _COCO.fullmatch(posixpath.splitext(posixpath.basename(file))[0])
-    return [f"{name.format(named[1])}.jpg" for name in _COCO_NAMES] if named else []

@@ -46,7 +46,7 @@ class Exclude(Filter):
             raise UsageError(
                 f"exclude: no record of {', '.join(sorted(absent))} was read, so none of its "
                 "images can be left out; name a corpus of the recipe whose check finds records "
-                "(mig_bench without its images: names_only: true)"
+                "(a benchmark without its images: names_only: true)"
             )
         own: Mask = np.asarray(pc.is_in(corpus, pa.array(self.corpora, pa.string())))
         starts, names, _ = index.lists("names")

@@ -405,9 +405,9 @@ def test_styles_tell_what_kind_of_text_each_record_has(tmp_path: Path) -> None:
 # What the exclusion finds.
 
 
-def shown(uri: str, key: str = "x/1", shape: Shape = "image") -> Record:
+def shown(uri: str, key: str = "x/1", shape: Shape = "image", unit: str = "u") -> Record:
     image = Image(uri=uri, width=4, height=4)
-    return Record(key=key, shape=shape, unit=key, images=(image,), regions=(), license="unknown")
+    return Record(key=key, shape=shape, unit=unit, images=(image,), regions=(), license="unknown")
 
 
 def stays(corpus: McBench, others: list[Record]) -> list[bool]:
@@ -438,6 +438,7 @@ def test_a_photo_is_kept_out_under_the_names_that_its_source_gives_it(tmp_path: 
         shown("x:val2014/COCO_val2014_000000000009.jpg"),
         shown("x:d3_images/018_15029126048.jpg"),
         shown("x:COCO/000000000009.jpg"),
+        shown("x:VG_100K/107899.jpg", unit="coco-000000000009"),
     ]
     other = [
         shown("x:train2017/000000000010.jpg"),
