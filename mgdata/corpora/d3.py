@@ -89,7 +89,7 @@ class D3(Corpus):
         for lost in made.refused:
             yield self.drop(lost.where, lost.reason, lost.value)
         for lost in made.found.lost:
-            where = lost.where if "/" in lost.where else f"{made.found.path}#{lost.where}"
+            where = lost.where if ".pkl" in lost.where else f"{made.found.path}#{lost.where}"
             yield self.drop(where, lost.reason, lost.value)
         places = Places(self.root, made.found.path, self.images)
         for id_ in made.found.pictures:

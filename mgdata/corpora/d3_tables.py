@@ -100,7 +100,7 @@ def tables(root: Root, half: Half) -> Tables:
     made = Tables(found=found, groups={}, expected=None, refused=refused)
     sentences = pickles["sentences"].of(_Sentence) if "sentences" in pickles else {}
     if sentences:
-        _choose(found, sentences, half)
+        _choose(found, pickles["sentences"], half)
     if "images" not in pickles:
         made.groups = _groups_by_name(found)
         return made
@@ -108,7 +108,7 @@ def tables(root: Root, half: Half) -> Tables:
     if sentences:
         made.expected = _expected(found, images, sentences)
     if "groups" in pickles:
-        made.groups = _groups(found, images, pickles["groups"].of(_Group))
+        made.groups = _groups(found, pickles["images"], pickles["groups"])
     return made
 
 
@@ -186,7 +186,8 @@ def _annotate(found: Instances, pickles: dict[str, _Entries]) -> None:
     listed = {a: id_ for id_, image in images.items() for a in image.anno_id}
     for one in pickles["annotations"].of(_Anno).values():
         if one.image_id in images and listed.get(one.id) != one.image_id:
-            where, value = f"annotation={one.id}", f"image {one.image_id}"
+            where = f"{pickles['annotations'].path}[{one.id}]"
+            value = f"image {one.image_id}"
             found.lost.append(Lost(where, "annotation that its image does not list", value))
             found.add(Annotation(image_id=one.image_id))
             continue
@@ -222,23 +223,25 @@ def _four(value: Any) -> Four | None:
     return _four(inner[0]) if len(inner) == 1 and not isinstance(inner[0], int) else None
 
 
-def _choose(found: Instances, sentences: dict[int, _Sentence], half: Half) -> None:
+def _choose(found: Instances, entries: _Entries, half: Half) -> None:
     """Make labels of the sentences that are asked for, and pass over those of the other half."""
     wanted: dict[Id, str] = {}
     passed: set[Id] = set()
-    for id_, sentence in sentences.items():
+    for id_, sentence in entries.of(_Sentence).items():
         label = label_of(sentence.raw_sent)
         if half != "full" and bool(sentence.is_negative) != (half == "absence"):
             passed.add(id_)
         elif label:
             wanted[id_] = label
         else:
-            found.lost.append(Lost(f"sentence={id_}", "blank sentence", shown(sentence.raw_sent)))
+            found.lost.append(
+                Lost(f"{entries.path}[{id_}]", "blank sentence", shown(sentence.raw_sent))
+            )
     if found.labels and found.labels != wanted:
         both = {**found.labels, **wanted}
         differing = sorted(str(i) for i in both if found.labels.get(i) != wanted.get(i))
         found.lost.append(
-            Lost("sentences", "sentences differ from the JSON file's", ", ".join(differing)[:80])
+            Lost(entries.path, "sentences differ from the JSON file's", ", ".join(differing)[:80])
         )
         wanted = {i: label for i, label in found.labels.items() if wanted.get(i) == label}
     found.labels, found.passed = wanted, frozenset(passed)
@@ -259,22 +262,22 @@ def _expected(
     }
 
 
-def _groups(
-    found: Instances, images: dict[int, _Image], groups: dict[int, _Group]
-) -> dict[Id, tuple[str, ...]]:
+def _groups(found: Instances, images: _Entries, groups: _Entries) -> dict[Id, tuple[str, ...]]:
     known: dict[int, tuple[str, ...]] = {}
-    for id_, group in groups.items():
+    for id_, group in groups.of(_Group).items():
         labels = {found.labels[s] for s in group.inner_sent_id if s in found.labels}
+        known[id_] = tuple(sorted(labels))
         unknown = set(group.inner_sent_id) - set(found.labels) - found.passed
         if unknown:
-            found.lost.append(Lost(f"group={id_}", "unknown sentence", str(sorted(unknown))[:80]))
-        known[id_] = tuple(sorted(labels))
+            value = str(sorted(unknown))[:80]
+            found.lost.append(Lost(f"{groups.path}[{id_}]", "unknown sentence", value))
     made: dict[Id, tuple[str, ...]] = {}
-    for id_, image in images.items():
+    for id_, image in images.of(_Image).items():
         if image.group_id in known:
             made[id_] = known[image.group_id]
         else:
-            found.lost.append(Lost(f"image={id_}", "unknown group", str(image.group_id)))
+            value = str(image.group_id)
+            found.lost.append(Lost(f"{images.path}[{id_}]", "unknown group", value))
     return made
 
 
