@@ -96,6 +96,8 @@ class ReleaseSection(Flow, frozen=True, kw_only=True):
 
     notation: str = "qwen2-vl"
     """How boxes are written in `messages`."""
+    settings: dict[str, Any] = msgspec.field(name="with", default_factory=dict)
+    """The notation's own settings."""
     row_group_mb: Annotated[float, msgspec.Meta(gt=0, le=250)] = 100
     """Most decoded megabytes a row group; readers and viewers fail on large ones."""
     file_mb: Annotated[float, msgspec.Meta(gt=0)] = 500
@@ -246,6 +248,8 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
         if task.shares and "count" not in registry.settings_of(found):
             raise UsageError(f"{file}: {key}: {builder} has no setting count, take out shares")
         builders[name] = made("builders", builder, task.settings, f"{key}.with")
+    written = recipe.release
+    registry.find("notations", written.notation, f"{file}: release.notation", file.parent)
     return Loaded(
         recipe=recipe,
         path=str(file),
@@ -253,7 +257,7 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
         builders=builders,
         measures=measures,
         filters=filters,
-        notation=made("notations", recipe.release.notation, {}, "release.notation"),
+        notation=made("notations", written.notation, written.settings, "release.with"),
     )
 
 

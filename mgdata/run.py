@@ -259,7 +259,8 @@ class Run:
         # What the files hold; the card's own words make no file stale.
         written = self.loaded.recipe.release
         settings = msgspec.json.encode(
-            (written.notation, written.row_group_mb, written.codec)
+            (written.notation, written.settings, written.row_group_mb, written.codec),
+            order="sorted",
         ).decode()
         source, row = table["source"].to_numpy(), table["source_row"].to_numpy()
         paths = [entry.data().path for entry in self._books["build"]]

@@ -13,26 +13,25 @@ from dataclasses import dataclass
 
 from mgdata.data import Image, Target, Turn
 from mgdata.geometry import PER999
-from mgdata.notations import place
+from mgdata.notations.naming import place, without
+from mgdata.notations.tokens import CORNERS, FOUR
 from mgdata.plugins import Notation
 
 _POINT = r"\(\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*\)"
 _BOX = re.compile(rf"<\|box_start\|>\s*{_POINT}\s*,\s*{_POINT}\s*<\|box_end\|>")
-_NUMBER = r"\s*-?[0-9.]+\s*"
 # What looks like a box but is not one: a token without its partner, or coordinates without tokens.
-_STRAY = re.compile(
-    r"<\|box_(?:start|end)\|>"
-    rf"|\({_NUMBER},{_NUMBER}\)(?:\s|,|to)*\({_NUMBER},{_NUMBER}\)"
-)
-# An order such as [2, 1, 4, 3] is no box, so that four numbers count as one only for kind `boxes`.
-_FOUR = re.compile(rf"[(\[]{','.join([_NUMBER] * 4)}[)\]]")
+_STRAY = re.compile(rf"<\|box_(?:start|end)\|>|{CORNERS}")
+_LOOSE = re.compile(rf"{_STRAY.pattern}|{FOUR}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Qwen2VL(Notation):
     """Boxes as tokens in prose, whole numbers 0 to 999, truncated."""
 
-    frame = PER999.name
+    @property
+    def frame(self) -> str:
+        """0 to 999 of a thousand steps."""
+        return PER999.name
 
     def region(self, target: Target, image: Image) -> str:
         """`<|box_start|>(x1,y1),(x2,y2)<|box_end|>`; the phrase is left to the text round it.
@@ -53,11 +52,11 @@ class Qwen2VL(Notation):
                 out of range box, or one whose image cannot be told.
         """
         found = list(_BOX.finditer(text))
-        rest = _BOX.sub(" ", text)
-        stray = _STRAY.search(rest) or (_FOUR.search(rest) if turn.kind == "boxes" else None)
-        if stray:
+        spans = [box.span() for box in found]
+        rest = without(text, spans, " ")
+        if stray := (_LOOSE if turn.kind == "boxes" else _STRAY).search(rest):
             raise ValueError(f"{stray[0]!r} is not part of a <|box_start|>..<|box_end|> pair")
-        places = place(text, [box.span() for box in found], turn, len(images))
+        places = place(text, spans, turn, len(images))
         targets: list[Target] = []
         for box, index in zip(found, places, strict=True):
             numbers = [int(group) for group in box.groups()]
