@@ -127,7 +127,7 @@ def _lone(found: Sequence[Mapping[int, masks.Mark]]) -> bool:
 def _own(marks: Mapping[int, masks.Mark], lone: bool) -> dict[int, masks.Mark]:
     """Without the pixels that are nobody's; 255 is object 1 where it is the `lone` number."""
     if lone:
-        return {1: mark for mark in marks.values()}
+        return {1: marks[masks.VOID]} if marks else {}
     return {number: mark for number, mark in marks.items() if number != masks.VOID}
 
 
