@@ -105,6 +105,10 @@ def tables(root: Root, half: Half) -> Tables:
         made.groups = _groups_by_name(found)
         return made
     images = pickles["images"].of(_Image)
+    for id_, image in images.items():  # of the JSON file's entries too: it may lack some
+        found.pictures[id_] = Picture(
+            id=id_, file_name=image.file_name, width=image.width, height=image.height
+        )
     if sentences:
         made.expected = _expected(found, images, sentences)
     if "groups" in pickles:
@@ -176,12 +180,8 @@ def _entries(path: str, content: Any, kind: type[_Entry]) -> _Entries:
 
 
 def _annotate(found: Instances, pickles: dict[str, _Entries]) -> None:
-    """Images and boxes of the pickles; a box for each sentence that it serves."""
+    """The boxes of the pickles, one for each sentence that an annotation serves."""
     images = pickles["images"].of(_Image)
-    for id_, image in images.items():
-        found.pictures[id_] = Picture(
-            id=id_, file_name=image.file_name, width=image.width, height=image.height
-        )
     sentences = pickles["sentences"].of(_Sentence)
     listed = {a: id_ for id_, image in images.items() for a in image.anno_id}
     for one in pickles["annotations"].of(_Anno).values():

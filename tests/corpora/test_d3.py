@@ -224,6 +224,15 @@ def test_what_the_json_leaves_out_of_other_groups_is_not_taken_for_absent(tmp_pa
     assert records["1"].exhaustive == (ALL,)
 
 
+def test_a_photo_that_the_json_lacks_is_still_one_of_the_pickles(tmp_path: Path) -> None:
+    boxes = coco(tables())
+    del boxes["images"][0]
+    root = lay(tmp_path, tables(), boxes)
+    (root / "d3_pkl/annotations.pkl").unlink()
+    records, _ = read(d3(root))
+    assert sorted(records) == ["0", "1", "2", "3"]
+
+
 def test_a_crowd_is_to_be_ignored_and_its_sentence_is_not_absent(tmp_path: Path) -> None:
     found = tables()
     found["annotations"][0]["iscrowd"] = 1
