@@ -25,7 +25,7 @@ from mgdata.errors import Rejected, StorageError, UsageError
 from mgdata.headers import Header
 from mgdata.schema import nearest
 from mgdata.storage import Store, filesystem
-from mgdata.validity import turn_fault
+from mgdata.validity import box_fault
 
 BENCHMARKS = ("mig_bench", "mc_bench")
 """Corpora that can be scored against by name."""
@@ -134,15 +134,20 @@ def _rows(table: pa.Table) -> Iterator[Item | Fault]:
         if key not in made:
             made[key] = tuple(Image(uri="", width=w, height=h) for w, h in key)
         for number, turn in enumerate(asked):
-            if fault := turn_fault(turn, made[key]):
-                yield Fault(id=name, reason=_kind(fault))
+            if fault := _fault(turn, made[key]):
+                yield Fault(id=name, reason=fault)
             else:
                 yield Item(id=name, number=number, task=task, turn=turn, images=made[key])
 
 
-def _kind(fault: str) -> str:
-    """The words of a fault, without what was found."""
-    return "box that is none" if fault.startswith("box ") else fault.partition(",")[0]
+def _fault(turn: Turn, images: tuple[Image, ...]) -> str | None:
+    """Why nothing can be scored against a turn's right answer; `mgdata check` says all else."""
+    for target in turn.targets:
+        if not 0 <= target.image < len(images):
+            return "target in no image"
+        if box_fault(target.box, images[target.image]):
+            return "box that is none"
+    return "no gold answer" if turn.kind != "boxes" and not turn.gold.strip() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,8 +159,9 @@ class MigBenchItems:
     """
 
     corpus: MigBench
-    sizes_matter: bool = True
-    """Whether an item is left out where its images are not there; else they pass for squares."""
+    bare: bool = False
+    """The copy has no images and their sizes do not matter: they pass for squares. Otherwise an
+    item whose images are not there is left out."""
 
     def parts(self) -> list[str]:
         """Its annotation files."""
@@ -185,9 +191,9 @@ class MigBenchItems:
 
     @cached_property
     def _reader(self) -> MigBench:
-        if self.sizes_matter:
-            return self.corpus
-        return _Sizeless(name=self.corpus.name, root=self.corpus.root)
+        if self.bare:
+            return _Sizeless(name=self.corpus.name, root=self.corpus.root)
+        return self.corpus
 
 
 @dataclass(frozen=True, kw_only=True)

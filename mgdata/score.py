@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from mgdata.schema import nearest
 from mgdata.scoring import mc_bench
 from mgdata.scoring.matching import score
 from mgdata.scoring.metrics import THRESHOLDS, Row, Tally, mean
+from mgdata.scoring.pairs import Pair, matched
 from mgdata.storage import Root
 
 _SHOWN = ("items", "missing", "format", "acc@0.3", "acc@0.5", "acc@0.7", "miou", "f1", "soft_f1",
@@ -143,7 +143,8 @@ def _source(against: str, split: str | None, roots: Mapping[str, str], speaker: 
         raise EnvironmentFailure(f"--root {against}: there is no folder {root.url}")
     if against == "mig_bench":
         corpus = MigBench(name=against, root=root)
-        return MigBenchItems(corpus=corpus, sizes_matter=not _sizeless(speaker))
+        bare = not (root.exists("images") or root.exists("MIG-Bench/images"))
+        return MigBenchItems(corpus=corpus, bare=bare and _sizeless(speaker))
     pixels = any(n.lower() == _IMAGES for f in ("", "MC-Bench") for n in root.list(f))
     return McBenchItems(corpus=McBench(name=against, root=root, pixels=pixels))
 
@@ -214,10 +215,8 @@ class _Counted:
             verdict = judge(text, item.turn, item.images, self._notation)
             found = verdict.score
             # What a perfect answer could reach is worked out only where an answer falls short.
-            if not found or all([value >= THRESHOLDS[-1] for _, _, value in found.pairs]):
-                return verdict
-            with suppress(ValueError):  # not to be written in this notation: nothing is lowered
-                best = ceiling(self._notation, item.turn, item.images)
+            # What can be asked for matters only where an answer falls short of it.
+            if found and _short(found.pairs) and (best := self._ceilings(item)):
                 again = score(verdict.targets, item.turn, text=text, ceilings=best)
                 return msgspec.structs.replace(verdict, score=again)
             return verdict
@@ -228,6 +227,19 @@ class _Counted:
                 f"notation {type(self._notation).__name__} failed on the answer to {item.id}: "
                 f"{type(error).__name__}: {error}"
             ) from error
+
+    def _ceilings(self, item: Item) -> list[float] | None:
+        """Ceilings of the targets, if one is under a threshold and so lowers it."""
+        turn, images = item.turn, item.images
+        try:
+            right = self._notation.parse(self._notation.answer(turn, images), turn, images)
+            # As the ceiling is, but without numpy: nearly all boxes are far larger than a step.
+            pairs = matched(right, turn.targets)
+            if len(pairs) == len(turn.targets) and not _short(pairs):
+                return None
+            return ceiling(self._notation, turn, images)
+        except ValueError:  # not to be written in this notation: nothing is lowered
+            return None
 
     def refuse_strangers(self, file: Path, against: str) -> None:
         """End where not one id is known: the file belongs to something else.
@@ -251,9 +263,9 @@ class _Counted:
                 rows[name] = _merged([t for place, t in self._tallies.items() if place[at] == name])
         total = _merged(list(self._tallies.values()))
         for task in tasks if self._marked else ():
-            tasks[task] |= mc_bench.marks([item for name, item in self._marked if name == task])
+            tasks[task] |= _marks([item for name, item in self._marked if name == task])
         if self._marked:
-            total |= mc_bench.marks([item for _, item in self._marked])
+            total |= _marks([item for _, item in self._marked])
         unknown = [
             k for k in self._found.texts if k not in self._known and k[0] not in self._faulty
         ]
@@ -315,6 +327,15 @@ def _figure(value: float | None) -> str:
     if value is None:
         return f"{'-':>8}"
     return f"{value:>8,}" if isinstance(value, int) else f"{value:>8.4f}"
+
+
+def _marks(items: Sequence[mc_bench.Item]) -> Row:
+    """MC-Bench's own figures."""
+    return {name: value for name, value in mc_bench.marks(items).items() if name != "items"}
+
+
+def _short(pairs: Sequence[Pair]) -> bool:
+    return any([value < THRESHOLDS[-1] for _, _, value in pairs])
 
 
 def _merged(tallies: Sequence[Tally]) -> Row:

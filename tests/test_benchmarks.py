@@ -16,6 +16,7 @@ LINES = {
     "planning": 2,
     "full": 2,
     "tasks": 1,
+    "score": 1,
     "memory": 2,
     "start": 2,
 }

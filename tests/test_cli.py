@@ -20,7 +20,7 @@ from mgdata.storage import Store
 
 VERBS = [
     "run", "ingest", "measure", "build", "release", "plan", "preview", "view", "check", "explain",
-    "status", "gc", "tasks", "corpora", "corpora check", "synth",
+    "status", "gc", "tasks", "corpora", "corpora check", "synth", "score",
 ]  # fmt: skip
 
 

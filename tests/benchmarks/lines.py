@@ -315,6 +315,21 @@ def tasks(bench: Bench) -> list[Figure]:
     ]  # fmt: skip
 
 
+def score(bench: Bench) -> list[Figure]:
+    """Answers a second, parsed, scored and counted; others with more boxes and notations beside."""
+    from tests.benchmarks.answers import speeds
+
+    ((_, speed, ratio),) = speeds(bench.quick, ["qwen2-vl"], 1)
+    beside = {"times the floor": ratio}
+    for most in (1, 4):
+        for name, each, _ in speeds(bench.quick, ["qwen2-vl", "qwen3-vl", "internvl"], most):
+            beside[f"{name}, 1 to {most}" if most > 1 else name] = each
+    return [
+        Figure(name="score: answers a second including parsing", value=speed, bound=50_000.0,
+               least=True, unit="/s", beside=beside)
+    ]  # fmt: skip
+
+
 def memory(bench: Bench) -> list[Figure]:
     """Most resident memory of worker and driver, with a corpus and with ten times as much."""
     engines = ("serial",) if bench.quick else ("serial", "ray")
@@ -367,6 +382,7 @@ LINES: dict[str, Callable[[Bench], list[Figure]]] = {
     "planning": planning,
     "full": full,
     "tasks": tasks,
+    "score": score,
     "memory": memory,
     "start": start,
 }
