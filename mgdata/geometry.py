@@ -203,12 +203,12 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"a box has 4 numbers, found {len(numbers)}")
         self._check(numbers, width, height)
         across, down = self.extent(width, height)
-        x1, y1, x2, y2 = (self._at(number) for number in numbers)
+        x1, y1, x2, y2 = numbers
         box = Box(
-            self._scale(x1, across, width),
-            self._scale(y1, down, height),
-            self._scale(x2, across, width),
-            self._scale(y2, down, height),
+            self._scale(self._at(x1), across, width),
+            self._scale(self._at(y1), down, height),
+            self._scale(self._at(x2), across, width),
+            self._scale(self._at(y2), down, height),
         )
         if not valid(box, width, height):
             raise ValueError(f"{_shown(box)} is not a box in a {width} x {height} image")
@@ -231,15 +231,18 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
         return number
 
     def _check(self, numbers: Sequence[float], width: int, height: int) -> None:
-        limits = [self.last(extent) for extent in self.extent(width, height)] * 2
+        across, down = self.extent(width, height)
+        x1, y1, x2, y2 = numbers
+        # All is well in one comparison; what is wrong is looked for one by one.
+        if 0 <= x1 < x2 <= self.last(across) and 0 <= y1 < y2 <= self.last(down):
+            return
+        limits = [self.last(across), self.last(down)] * 2
         for number, limit in zip(numbers, limits, strict=True):
             if not 0 <= number <= limit:
                 raise ValueError(
                     f"{number} is outside 0 to {limit}, the range of frame {self.name}"
                 )
-        x1, y1, x2, y2 = numbers
-        if not (x1 < x2 and y1 < y2):
-            raise ValueError(f"the box {list(numbers)} is inverted or empty")
+        raise ValueError(f"the box {list(numbers)} is inverted or empty")
 
 
 class Grid(Frame, frozen=True, kw_only=True):

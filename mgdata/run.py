@@ -39,7 +39,7 @@ from mgdata.recipe import Loaded
 from mgdata.release.card import write_card
 from mgdata.release.funnel import Step, funnel
 from mgdata.release.layout import FilePlan, plan_files
-from mgdata.stages.build import Build
+from mgdata.stages.build import REGIONS, Build
 from mgdata.stages.choose import Chooser, allowed, assign_splits, read_index
 from mgdata.stages.finish import Finish
 from mgdata.stages.ingest import Ingest
@@ -337,12 +337,10 @@ class Run:
     def _check_limit(self, stage: str, entries: Sequence[Entry]) -> None:
         """Stop where too large a share was dropped: the corpus or the recipe is wrong."""
         limit = self.loaded.recipe.limits.rejected
-        lost = sum(sum(entry.drops.values()) for entry in entries)
+        reasons = sum((Counter(entry.drops) for entry in entries), Counter[str]())
+        lost = reasons.total() - sum(entry.counts.get(REGIONS, 0) for entry in entries)
         kept = sum(entry.rows for entry in entries)
         if lost and lost / (lost + kept) > limit:
-            reasons = Counter[str]()
-            for entry in entries:
-                reasons.update(entry.drops)
             top = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
             raise OverLimit(
                 f"{stage} dropped {lost} of {lost + kept} (limits.rejected: {limit:g}): {top}; "

@@ -13,6 +13,10 @@ import pytest
 from command import mgdata
 from damage import RECIPE, jpeg, write_clip
 
+from mgdata.manifest import Manifest
+from mgdata.storage import Store
+from mgdata.synth import write
+
 
 def rows(run: Path) -> list[dict[str, object]]:
     files = sorted((run / "release" / "data").rglob("*.parquet"))
@@ -52,6 +56,25 @@ def test_too_many_drops_end_the_run_with_1_and_no_release(two_clips: Path) -> No
     assert code == 1
     assert "ingest dropped 1 of 2 (limits.rejected: 0.4): 1 missing annotation" in said
     assert not (two_clips / "run" / "release").exists()
+
+
+def test_regions_that_a_filter_keeps_from_being_asked_for_do_not_count_as_lost(
+    tmp_path: Path,
+) -> None:
+    write("motchallenge", tmp_path / "mot", clips=6, frames=20, size=(160, 120), seed=3)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: small\n"
+        "corpora: {motchallenge: {}}\n"
+        "filters: {visibility: {least: 0.9}}\n"
+        "tasks: {object_tracking: {samples: 2, with: {frames: [2, 2]}}}\n"
+    )
+    words = ("--root", f"motchallenge={tmp_path / 'mot'}", "--out", tmp_path / "run")
+    ended = mgdata("run", recipe, *words, "--engine", "serial")
+    assert ended.code == 0, ended.err
+    (entry,) = Manifest(Store(str(tmp_path / "run"))).entries("build").values()
+    left = entry.counts["regions not asked for"]
+    assert left == sum(entry.drops.values()) > 10 * entry.rows
 
 
 @pytest.mark.parametrize("damage", ["a root of another layout", "an empty root", "an empty list"])

@@ -70,7 +70,13 @@ class Build:
                             rows.add(found, number, group[0], occurrence)
             finish.table(f"samples/{task}", ".parquet", rows.write)
             counts = Counter({"groups": len(shard.payload["rows"]), **maker.measurer.counts})
-            yield finish.entry(len(rows), counts, _once(drops))
+            drops = _once(drops)
+            counts[REGIONS] = sum(map(_of_region, drops))
+            yield finish.entry(len(rows), counts, drops)
+
+
+REGIONS = "regions not asked for"
+"""Count of those drops of a shard that took no record, sample or image away."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +173,11 @@ def _fault(sample: Sample) -> str | None:
         return sample_fault(decode_sample(msgspec.json.encode(sample)))
     except (msgspec.MsgspecError, TypeError) as error:
         return str(error)
+
+
+def _of_region(drop: Drop) -> bool:
+    """Whether all that was dropped is a region, which is only not asked for."""
+    return drop.key.rpartition("#")[2].isdigit()
 
 
 def _once(drops: list[Drop]) -> list[Drop]:
