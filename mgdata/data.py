@@ -30,11 +30,12 @@ ALL = "*"
 class Flow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every class here is: immutable, keyword-only, strict about unknown fields.
 
-    Subclasses repeat `frozen` and `kw_only`, which type checkers do not inherit.
+    Subclasses repeat `frozen` and `kw_only`, which type checkers do not inherit. Those that there
+    are many of are not tracked for cycles (`gc=False`), which such leaves cannot be in.
     """
 
 
-class Edit(Flow, frozen=True, kw_only=True, omit_defaults=True):
+class Edit(Flow, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One change to an image's pixels. Only an edited image is ever re-encoded.
 
     Edits are applied in the order upright, convert, crop, mark.
@@ -75,7 +76,7 @@ class Image(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """Columns that further measures added."""
 
 
-class Region(Flow, frozen=True, kw_only=True, omit_defaults=True):
+class Region(Flow, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One annotated object in one image of a record."""
 
     image: int
@@ -96,7 +97,7 @@ class Region(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """The corpus asks not to count this region either way (crowds, distractors)."""
 
 
-class Expression(Flow, frozen=True, kw_only=True, omit_defaults=True):
+class Expression(Flow, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A text of the corpus with all regions of its record that it refers to: none, one or many.
 
     Beside `Region.phrase`, which one region bears alone: here a text may have several regions and
@@ -172,7 +173,7 @@ class Drop(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """What was found."""
 
 
-class Target(Flow, frozen=True, kw_only=True, omit_defaults=True):
+class Target(Flow, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A box in one image: an answer, or a region given in a question."""
 
     image: int
