@@ -14,21 +14,35 @@ from mgdata.synth.photos import Photo, photo
 SIZES: dict[str, tuple[str, int, int, tuple[int, int]]] = {
     "clevr_change": ("clevr_change", 16, 1, (480, 360)),
     "coco": ("coco", 200, 1, (192, 144)),
+    "d3": ("d3", 160, 1, (192, 144)),
     "egoexo4d": ("egoexo4d", 6, 8, (320, 240)),
     "got10k": ("got10k", 10, 24, (256, 192)),
     "grand": ("grand", 44, 1, (320, 240)),
     "img_diff": ("img_diff", 24, 1, (256, 256)),
     "lasot": ("lasot", 6, 24, (256, 192)),
     "magicbrush": ("magicbrush", 14, 1, (256, 256)),
+    "mc_bench": ("mc_bench", 12, 1, (192, 144)),
     "mig_bench": ("mig_bench", 10, 1, (256, 192)),
     "motchallenge": ("motchallenge", 6, 30, (256, 192)),
+    "mvtrack": ("mvtrack", 8, 24, (192, 144)),
     "objects365": ("objects365", 220, 1, (400, 300)),
     "paco": ("paco", 60, 1, (320, 240)),
+    "refcoco": ("refcoco", 150, 1, (192, 144)),
+    "sav": ("sav", 4, 24, (192, 144)),
     "spot_the_diff": ("spot_the_diff", 24, 1, (320, 240)),
+    "star": ("star", 24, 24, (192, 144)),
+    "tao": ("tao", 12, 30, (192, 144)),
     "trackingnet": ("trackingnet", 8, 24, (256, 192)),
+    "wildtrack": ("wildtrack", 8, 12, (192, 144)),
+    "youtube_vos": ("youtube_vos", 10, 30, (192, 144)),
 }
 """Layout, clips, frames and size of each corpus."""
-AGAIN = {"got10k_val": "got10k", "magicbrush_dev": "magicbrush"}
+AGAIN = {
+    "got10k_val": "got10k",
+    "grefcoco": "refcoco",
+    "magicbrush_dev": "magicbrush",
+    "refcocog": "refcoco",
+}
 """Recipes that use another part of a corpus call it by another name."""
 KINDS = ("ball", "star", "heart", "car", "mug", "house")
 """Classes of the photos in ImageNet's layout."""
