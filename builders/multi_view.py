@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -11,18 +10,16 @@ from builders.asking import (
     Band,
     Naming,
     Turns,
-    area_of,
     box_of,
     expected,
     image_names,
     one_by_one,
     samples,
 )
-from builders.frames import sliver
 from builders.tracking_turns import Given
-from mgdata.data import Association, Drop, Edit, Image, Record, Region, Sample, Shape, Target, Turn
+from builders.views import Side, by_track, known, marked, on_side
+from mgdata.data import Association, Drop, Record, Region, Sample, Shape, Target, Turn
 from mgdata.errors import Rejected
-from mgdata.geometry import Box
 from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.plugins import Builder, Grouping
@@ -44,12 +41,6 @@ WORDING = load(
         "not_there": Needs(),
     },
 )
-EGO = "aria"
-"""Part of the name of a camera that is worn, as in Ego-Exo4D."""
-
-
-_THIN = 1 / 16
-"""Share of a view's shorter side below which a box may be a strip: 24 pixels of 384."""
 
 
 class Scene(NamedTuple):
@@ -86,7 +77,7 @@ class MultiView(Builder):
 
     images: tuple[int, int] = (2, 6)
     """Fewest and most views a sample, uniformly; fewer where fewer can be asked about."""
-    reference: Literal["ego", "exo", "any", "mixed"] = "mixed"
+    reference: Side = "mixed"
     """Image 1: the worn camera, one that stands, any that shows the object, or the first two in
     halves, as far as both are there. A camera is worn if its name has `aria` in it."""
     given: Given | Literal["mixed"] = "mixed"
@@ -140,7 +131,7 @@ class MultiView(Builder):
         first = _target(reference, 0)
         images = [moment.images[view] for view, _ in ((reference.image, None), *asked)]
         if given != "coordinates":
-            images[0] = _marked(images[0], first)
+            images[0] = marked(images[0], first.box)
         scene = Scene(
             target=WORDING.pick(rng, f"target_{given}").fill(
                 noun=word, box="<region:0>", mark="a red rectangle", reference=names.one(0)
@@ -158,16 +149,14 @@ class MultiView(Builder):
         self, moment: Record, rng: Stream
     ) -> tuple[Region, list[tuple[int, Region | None]]]:
         """An object in its reference view, and the views to ask about with what they show of it."""
-        by_track: defaultdict[str, list[Region]] = defaultdict(list)
-        for region in moment.regions:
-            if region.track is not None:
-                by_track[region.track].append(region)
+        objects = by_track(moment)
         longest = 0
-        for name in rng.sample(list(by_track), len(by_track)):
-            seen, hidden = self._known(moment, by_track[name])
+        for name in rng.sample(list(objects), len(objects)):
+            seen, hidden = known(moment, objects[name], self.area, slivers=self.slivers)
             # Another of its class there would be taken for it.
-            hidden = [view for view in hidden if not _shows(moment, view, by_track[name][0].label)]
-            if not (sides := self._references(moment, seen, rng)):
+            label = objects[name][0].label
+            hidden = [v for v in hidden if self.absent and not _shows(moment, v, label)]
+            if not (sides := on_side(moment, list(seen), self.reference, rng)):
                 continue
             reference = seen.pop(rng.choice(sides))
             longest = max(longest, 1 + len(seen) + len(hidden))
@@ -175,32 +164,6 @@ class MultiView(Builder):
             if len(views) + 1 >= self.images[0]:
                 return reference, [(view, seen.get(view)) for view in views]
         raise Rejected("too few views of an object", f"{longest} of {self.images[0]}")
-
-    def _known(
-        self, moment: Record, regions: Sequence[Region]
-    ) -> tuple[dict[int, Region], list[int]]:
-        """Views that show an object in a box to ask for, and views known not to show it."""
-        by_view: defaultdict[int, list[Region]] = defaultdict(list)
-        for region in regions:
-            by_view[region.image].append(region)
-        # Two boxes of one object in a view contradict each other: nothing is known there.
-        sure = {view: r[0] for view, r in by_view.items() if len(r) == 1 and not r[0].ignore}
-        low, high = self.area
-        seen = {v: r for v, r in sure.items() if r.box and low <= area_of(r, moment) <= high}
-        hidden = [view for view, region in sure.items() if region.box is None]
-        if not self.slivers and len(seen) > 1:
-            fullest = max(map(box_of, seen.values()), key=lambda box: box.area)
-            seen = {v: r for v, r in seen.items() if not _strip(r, fullest, moment.images[v])}
-        return seen, hidden if self.absent else []
-
-    def _references(self, moment: Record, seen: dict[int, Region], rng: Stream) -> list[int]:
-        """Views that may be image 1."""
-        if self.reference == "any":
-            return list(seen)
-        side = rng.choice(("ego", "exo")) if self.reference == "mixed" else self.reference
-        worn = [EGO in (moment.images[view].view or "").lower() for view in seen]
-        found = [view for view, ego in zip(seen, worn, strict=True) if ego == (side == "ego")]
-        return list(seen) if self.reference == "mixed" and not found else found
 
     def _views(self, seen: list[int], hidden: list[int], rng: Stream) -> list[int]:
         """Views to ask about, in random order."""
@@ -222,19 +185,8 @@ def _shows(moment: Record, view: int, label: str) -> bool:
     return any(r.image == view and r.label == label and r.box for r in moment.regions)
 
 
-def _strip(region: Region, fullest: Box, view: Image) -> bool:
-    """Whether a box is a strip of an object that another view shows more of."""
-    box = box_of(region)
-    thin = min(box.width, box.height) < _THIN * min(view.width, view.height)
-    return thin and sliver(box, fullest)
-
-
 def _target(region: Region, place: int) -> Target:
     return Target(image=place, box=box_of(region), phrase=region.phrase or region.label)
-
-
-def _marked(image: Image, target: Target) -> Image:
-    return image.__replace__(edits=(*image.edits, Edit(kind="mark", box=target.box)))
 
 
 def _polling(scene: Scene, apart: bool, rng: Stream) -> list[Turn]:
