@@ -99,6 +99,17 @@ def run(recipe: Path, roots: list[str], tmp_path_factory: pytest.TempPathFactory
         ("egoexo4d", "egoexo4d", 2, 0),
         ("spot_the_diff", "spot_the_diff", 1, 1),
         ("mig_bench", "mig_bench", 0, 30),  # no pixels
+        ("d3", "d3", 6, 0),
+        ("refcoco", "refcoco", 6, 0),
+        ("flickr30k_entities", "flickr30k_entities", 2, 0),
+        ("visual_genome", "visual_genome", 3, 0),
+        ("wildtrack", "wildtrack", 1, 0),
+        ("davis", "davis", 2, 0),
+        ("davis2017", "davis", 1, 0),
+        ("youtube_vos", "youtube_vos", 1, 0),
+        ("tao", "tao", 1, 0),
+        ("mc_bench", "mc_bench", 4, 0),
+        ("sav", "sav", 0, 1),  # no pixels
     ],
 )
 def test_corpora_check_accounts_for_the_whole_folder(
