@@ -96,7 +96,7 @@ def slivers(tracks: list[Track], images: Sequence[Image]) -> Callable[[int], boo
     def found(frame: int) -> bool:
         for track, normal in zip(tracks, usual, strict=True):
             box = box_of(track[frame])
-            corner = box.area < normal.area / 4 and _at_border(box, images[frame])
+            corner = box.area < normal.area / 4 and at_border(box, images[frame])
             if corner or sliver(box, normal):
                 return True
         return False
@@ -104,7 +104,7 @@ def slivers(tracks: list[Track], images: Sequence[Image]) -> Callable[[int], boo
     return found
 
 
-def _at_border(box: Box, image: Image) -> bool:
+def at_border(box: Box, image: Image) -> bool:
     """Whether less than two pixels, which is annotation noise, are between them."""
     right, bottom = image.width - box.x2, image.height - box.y2
     return min(box.x1, box.y1, right, bottom) < 2

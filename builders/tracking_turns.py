@@ -76,7 +76,7 @@ class Scene(NamedTuple):
 
 def polling(scene: Scene, rng: Stream) -> list[Turn]:
     """A turn for each asked image; one answer form for all of them."""
-    target, regions = _reference(scene, rng)
+    target, regions = pointed(scene, rng)
     asks = scene.words.pick_several(rng, "ask_next", len(scene.asked))
     asks[0] = scene.words.pick(rng, "ask_one")
     found = scene.words.pick(rng, "answer_several" if scene.many else "answer_one")
@@ -85,7 +85,7 @@ def polling(scene: Scene, rng: Stream) -> list[Turn]:
     turns: list[Turn] = []
     for place, ask in zip(scene.asked, asks, strict=True):
         image = scene.names.one(place)
-        targets, boxes = _targets(scene, [place])
+        targets, boxes = slotted(scene, [place])
         answer = found if targets else hidden
         turns.append(
             Turn(
@@ -103,8 +103,8 @@ def polling(scene: Scene, rng: Stream) -> list[Turn]:
 
 def all_at_once(scene: Scene, rng: Stream) -> Turn:
     """One turn for all asked images; each is named before its boxes."""
-    target, regions = _reference(scene, rng)
-    targets, boxes = _targets(scene, scene.asked)
+    target, regions = pointed(scene, rng)
+    targets, boxes = slotted(scene, scene.asked)
     answer = scene.words.pick(rng, "answer_all_several" if scene.many else "answer_all")
     inside = scene.words.pick(rng, "boxes_several")
     each = [
@@ -125,7 +125,7 @@ def all_at_once(scene: Scene, rng: Stream) -> Turn:
     )
 
 
-def _reference(scene: Scene, rng: Stream) -> tuple[str, tuple[Target, ...]]:
+def pointed(scene: Scene, rng: Stream) -> tuple[str, tuple[Target, ...]]:
     """How the question says what it is about, and the boxes that it gives."""
     each = [
         {"letter": LETTERS[k], "box": f"<region:{k}>", "mark": article(f"{COLOURS[k]} rectangle")}
@@ -140,7 +140,7 @@ def _reference(scene: Scene, rng: Stream) -> tuple[str, tuple[Target, ...]]:
     return text, tuple(scene.box(scene.reference, k) for k in range(len(scene.tracks)))
 
 
-def _targets(
+def slotted(
     scene: Scene, places: list[int]
 ) -> tuple[tuple[Target, ...], list[list[dict[str, str]]]]:
     """What is to be found, and for each place its objects' letters and target slots."""
