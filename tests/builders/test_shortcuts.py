@@ -65,6 +65,7 @@ SOURCES: dict[str, tuple[Source, ...]] = {
     "multi_view": (Source("egoexo4d", "egoexo4d", 24, 8, (160, 120)),),
     "object_tracking": CLIPS,
     "reasoning": PHOTOS,
+    "referential_retrieval": (Source("d3", "d3", 400), PHOTOS[0]),
     "referring": PHOTOS,
     "region_locating": PHOTOS,
     "robust_difference": CHANGES,
