@@ -77,9 +77,9 @@ class TemporalAssociation(Builder):
     """
     images: tuple[int, int] = (3, 5)
     """Fewest and most images a sample, uniformly as far as clips allow."""
-    objects: tuple[int, int] = (2, 4)
-    """Fewest and most things that `again` shows, and `several` (two at least); 1 for corpora that
-    follow one object a clip."""
+    objects: tuple[int, int] = (1, 4)
+    """Fewest and most things that `again` shows, as far as a clip has things that come and go
+    together, and `several`, two at least there."""
     most: int = 12
     """Most targets a sample could have: fewer things are shown where there are many frames."""
     given: Given | Literal["mixed"] = "mixed"

@@ -46,7 +46,7 @@ def record(number: int, shape: Shape = "clip", frames: int = 24) -> Record:
         regions=tuple(regions),
         license="CC-BY-4.0",
         exhaustive=() if shape in ("clip", "views") else (ALL,),
-        expressions=_texts(regions) if shape == "image" else (),
+        expressions=_expressions(regions, shape, number),
     )
 
 
@@ -113,6 +113,17 @@ def _photo(rng: Stream, number: int, images: int) -> list[Region]:
     if number % 7 == 0:
         regions.append(Region(image=0, box=Box(0, 400, 300, 480), label="bear", ignore=True))
     return regions
+
+
+def _expressions(regions: list[Region], shape: Shape, number: int) -> tuple[Expression, ...]:
+    """Texts about photos; a question about what happens in every fourth clip."""
+    if shape == "image":
+        return _texts(regions)
+    if shape != "clip" or number % 4:
+        return ()
+    places = [i for i, r in enumerate(regions) if r.label == "goat" and r.box is not None]
+    asked = "Which object did the person lead away after they fed it?"
+    return (Expression(text=asked, regions=tuple(places), label="goat", form="question"),)
 
 
 def _texts(regions: list[Region]) -> tuple[Expression, ...]:

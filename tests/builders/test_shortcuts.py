@@ -57,6 +57,12 @@ CLIPS = (
     Source("got10k", "got10k", 30, 24, (128, 96)),
     Source("motchallenge", "motchallenge", 12, 30, (128, 96)),
 )
+STORIES = (
+    Source("star", "star", 20, 30, (160, 120)),
+    Source("tao", "tao", 24, 40, (160, 120)),
+    Source("youtube_vos", "youtube_vos", 24, 30, (160, 120)),
+    Source("got10k", "got10k", 30, 24, (128, 96)),
+)
 CHANGES = (Source("clevr_change", "clevr_change", 60, size=(480, 360)),)
 SOURCES: dict[str, tuple[Source, ...]] = {
     "common_object": PHOTOS,
@@ -70,10 +76,11 @@ SOURCES: dict[str, tuple[Source, ...]] = {
     "region_locating": PHOTOS,
     "robust_difference": CHANGES,
     "static_difference": CHANGES,
+    "temporal_association": STORIES,
 }
-SETTINGS: dict[str, dict[str, Any]] = {}
+SETTINGS: dict[str, dict[str, Any]] = {"temporal_association": {"per_clip": 20, "min_side": 4.0}}
 """What a task needs on corpora as small as these."""
-SAYS_HOW_MANY: set[str] = set()
+SAYS_HOW_MANY: set[str] = {"ask_both", "ask_moment", "ask_order", "ask_several"}
 """Sets of question forms that say themselves how many targets there are."""
 
 

@@ -1,0 +1,143 @@
+"""When temporal association calls something not visible, held against the records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from made import record
+from presence import BOTH, LENGTH, built, clip, pointed_at, said, shown, turn
+
+from mgdata.data import Count, Target
+
+COUNTS: tuple[Count, ...] = ("none", "one", "many")
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_an_object_without_a_target_is_said_to_be_hidden_there(count: Count) -> None:
+    facts = said(BOTH)
+    kinds = {"again": 1.0, "several": 1.0}
+    for sample in built(BOTH, 200, count=count, kinds=kinds):
+        frames, one = shown(sample), turn(sample)
+        tracks = pointed_at(sample, BOTH)
+        expected = {
+            (place, facts[track, frames[place]].box)
+            for place in one.asked
+            for track in tracks
+            if facts[track, frames[place]].box is not None
+        }
+        assert {(target.image, target.box) for target in one.targets} == expected
+        assert len(one.targets) == len(expected)
+
+
+def test_frames_of_which_nothing_is_known_are_never_shown() -> None:
+    one = clip("xxxxxx..--xxxx..xxxx----", "xxxxxxx..--xxxxx---xx---")
+    facts = said(one)
+    samples = built(one, 300)
+    assert {turn(s).asked for s in samples if len(pointed_at(s, one)) > 1}
+    for sample in samples:
+        for track in pointed_at(sample, one):
+            assert all((track, frame) in facts for frame in shown(sample))
+
+
+def test_nothing_is_hidden_where_the_annotation_is_silent() -> None:
+    one = clip("xxxxxx....xxxx..xxxx....", "xxxxxxxxxxxxxxxxxxxxxxxx")
+    assert not built(one, count="none")
+    assert not built(one, kinds={"again": 1, "order": 1})
+    assert all(turn(s).targets for s in built(one, kinds={"several": 1}))
+
+
+def test_nothing_is_hidden_before_it_is_known_even_if_another_is() -> None:
+    """A frame counts only if each of the marked things is known in it."""
+    one = clip("xxxx----xxxx----xxxx----", "xxxx....xxxx....xxxx....")
+    found = built(one, 200, count="none")
+    assert found
+    assert {tuple(pointed_at(sample, one)) for sample in found} == {("0",)}
+
+
+def test_a_complete_class_makes_silence_an_absence() -> None:
+    one = clip("xxxxxx......xxxx....xxxx", exhaustive=("goat",))
+    found = built(one, 100, count="none")
+    assert found
+    silent = {i for i, mark in enumerate("xxxxxx......xxxx....xxxx") if mark == "."}
+    assert {frame for sample in found for frame in shown(sample)[1:]} <= silent
+
+
+def test_a_label_that_is_not_exhaustive_does_not() -> None:
+    assert not built(clip("xxxxxx......xxxx....xxxx", exhaustive=("sheep",)), count="none")
+
+
+def test_one_who_was_never_seen_beside_it_may_be_it_again() -> None:
+    mine = "xxxxxxx....................."
+    other = "........xxxxxxxxxxxxxxxxxxxx"
+    assert not built(clip(mine, other, exhaustive=("goat",)), count="none")
+    # Another class cannot be it, nor one that stood beside it.
+    assert built(clip(mine, other, labels=("goat", "car"), exhaustive=("goat",)), count="none")
+    beside = "......xxxxxxxxxxxxxxxxxxxxxx"
+    found = built(clip(mine, beside, exhaustive=("goat",)), 200, count="none", objects=(1, 1))
+    assert {r.label for r in clip(mine, beside).regions} == {"goat"}
+    assert found
+
+
+@pytest.mark.parametrize("label", ["goat", "crowd"])
+def test_what_is_to_be_ignored_may_hide_it(label: str) -> None:
+    """A crowd of its class, or any region that nobody vouches for."""
+    one = clip(
+        "xxxxxxx...........", "........iiiiiiiiii", labels=("goat", label), exhaustive=("goat",)
+    )
+    assert not built(one, count="none")
+
+
+def test_a_region_that_is_to_be_ignored_says_nothing_of_its_thing() -> None:
+    one = clip("xxxxxxiiiiiixxxxiiiixxxx", exhaustive=("goat",))
+    assert not built(one, count="none")
+    assert not built(one, kinds={"order": 1})
+
+
+def test_tracks_of_mot_end_in_an_absence_only_at_the_border() -> None:
+    leaves = clip("xxxxxxxxxxxc............", "x" * LENGTH)
+    lost = clip("xxxxxxxxxxxx............", "x" * LENGTH)
+    gap = clip("xxxxxxc......cxxxxxxxxxx", "x" * LENGTH)
+    settings: dict[str, Any] = {"count": "none", "objects": (1, 1)}
+    assert not built(leaves, **settings)
+    assert built(leaves, complete_tracks=True, **settings)
+    assert not built(lost, complete_tracks=True, **settings)
+    assert not built(gap, complete_tracks=True, **settings)
+
+
+def test_who_comes_after_somebody_left_may_be_the_same() -> None:
+    newcomer = clip(
+        "xxxxxxxxxxxc............", "...........xxxxx........", ".............xxxxxxxxxxx"
+    )
+    samples = built(newcomer, 200, count="none", complete_tracks=True, objects=(1, 1))
+    first = [sample for sample in samples if pointed_at(sample, newcomer) == ["0"]]
+    assert {frame for sample in first for frame in shown(sample)[1:]} <= {12}
+
+
+def test_a_sliver_is_neither_seen_nor_hidden() -> None:
+    one = clip("xxxxxxssss----xxxxxxssss")
+    assert one.regions[6].box is not None
+    samples = built(one, 200)
+    assert samples
+    slivers = {i for i, mark in enumerate("xxxxxxssss----xxxxxxssss") if mark == "s"}
+    assert not slivers.intersection(frame for sample in samples for frame in shown(sample))
+    assert slivers.intersection(f for s in built(one, 200, slivers=True) for f in shown(s))
+
+
+def test_a_tiny_box_is_neither_seen_nor_hidden() -> None:
+    one = clip("xxxxxxtttt----xxxxxxtttt")
+    samples = built(one, 200)
+    assert samples
+    tiny = {i for i, mark in enumerate("xxxxxxtttt----xxxxxxtttt") if mark == "t"}
+    assert not tiny.intersection(frame for sample in samples for frame in shown(sample))
+
+
+def test_targets_are_boxes_of_the_record() -> None:
+    for number in range(30):
+        one = record(number)
+        boxes = {(r.image, r.box) for r in one.regions if r.box and not r.ignore}
+        for sample in built(one, 10):
+            frames = [i - 1 for i in shown(sample)]
+            for target in (*turn(sample).targets, *turn(sample).regions):
+                assert (frames[target.image], target.box) in boxes
+                assert isinstance(target, Target)
