@@ -27,9 +27,9 @@ NEEDS = {
     "candidate_coordinates": Needs(each="letter box"),
     "candidate_mark": Needs(each="letter mark"),
     "candidate_both": Needs(each="letter box mark"),
-    "ask_everywhere": Needs(must="target images", may="same"),
-    "ask_which": Needs(must="target candidates", may="same nouns"),
-    "ask_several": Needs(must="target images", may="nouns"),
+    "find_everywhere": Needs(must="target images", may="same"),
+    "find_which": Needs(must="target candidates", may="same nouns"),
+    "find_several": Needs(must="target images", may="nouns"),
     "found_everywhere": Needs(may="name", each="image box"),
     "found_which": Needs(may="same", each="image letter box"),
     "found_several": Needs(each="image boxes"),
@@ -96,7 +96,7 @@ def turn(scene: Scene, rng: Stream) -> Turn:
         slots.append([(k, f"<target:{len(targets) + i}>") for i, (k, _) in enumerate(seen)])
         targets += [_target(scene, place, k, region) for k, region in seen]
     many = len(scene.shown) > 1
-    text = scene.words.pick(rng, f"ask_{scene.kind}").fill(
+    text = scene.words.pick(rng, f"find_{scene.kind}").fill(
         many=many,
         target=_asked_for(scene, rng),
         images=scene.names.several(scene.places),

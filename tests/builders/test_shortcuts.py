@@ -63,24 +63,37 @@ STORIES = (
     Source("youtube_vos", "youtube_vos", 24, 30, (160, 120)),
     Source("got10k", "got10k", 30, 24, (128, 96)),
 )
+VIEWS = (Source("egoexo4d", "egoexo4d", 24, 8, (160, 120)),)
 CHANGES = (Source("clevr_change", "clevr_change", 60, size=(480, 360)),)
 SOURCES: dict[str, tuple[Source, ...]] = {
     "common_object": PHOTOS,
     "correspondence": (*PHOTOS, Source("paco", "coco", 150)),
     "group_grounding": (Source("grand", "grand", 150, settings={"dense": True}),),
-    "multi_view": (Source("egoexo4d", "egoexo4d", 24, 8, (160, 120)),),
+    "multi_view": VIEWS,
     "object_tracking": CLIPS,
     "reasoning": PHOTOS,
     "referential_retrieval": (Source("d3", "d3", 400), PHOTOS[0]),
     "referring": PHOTOS,
     "region_locating": PHOTOS,
     "robust_difference": CHANGES,
+    "semantic_association": (*PHOTOS, Source("paco", "coco", 150)),
+    "spatial_association": (*VIEWS, Source("wildtrack", "wildtrack", 40, 6, (160, 120))),
     "static_difference": CHANGES,
     "temporal_association": STORIES,
 }
-SETTINGS: dict[str, dict[str, Any]] = {"temporal_association": {"per_clip": 20, "min_side": 4.0}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "spatial_association": {"per_record": 16},
+    "temporal_association": {"per_clip": 20, "min_side": 4.0},
+}
 """What a task needs on corpora as small as these."""
-SAYS_HOW_MANY: set[str] = {"ask_both", "ask_moment", "ask_order", "ask_several"}
+SAYS_HOW_MANY: set[str] = {
+    "ask_both",
+    "ask_moment",
+    "ask_odd",
+    "ask_odd_set",
+    "ask_order",
+    "ask_several",
+}
 """Sets of question forms that say themselves how many targets there are."""
 
 

@@ -323,11 +323,11 @@ def test_every_form_is_used_and_none_speaks_of_time() -> None:
     assert not re.search(r"_|\ba [aeiou]|the the\b|\.\.|\{|\[|  |persons| ,", used)
 
 
-@pytest.mark.parametrize("name", [n for n in WORDING.forms if n.startswith(("ask", "found", "none", "each_view"))])  # fmt: skip
+@pytest.mark.parametrize("name", [n for n in WORDING.forms if n.startswith(("find", "found", "none", "each_view"))])  # fmt: skip
 def test_there_are_many_forms_and_questions_differ_in_syntax(name: str) -> None:
     texts = [form.text for form in WORDING.forms[name]]
-    assert len(texts) >= (20 if name.startswith("ask") else 8)
-    if name.startswith("ask"):
+    assert len(texts) >= (20 if name.startswith("find") else 8)
+    if name.startswith("find"):
         plain = [re.findall(r"[a-z']+", re.sub(r"\{[^}]*\}", " ", t).lower()) for t in texts]
         for one, other in combinations(plain, 2):
             alike = difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
