@@ -301,10 +301,14 @@ def words_of(label: str, regions: Sequence[Region]) -> Words | None:
 @lru_cache(1 << 16)
 def several(words: str) -> str:
     """What `asking.called` gives, in the plural: `people`, `pens or pencils`, `bread`, `skis`."""
-    return " or ".join(
-        plural(word) if noun(word) == word and not without_article(word) else word
-        for word in words.split(" or ")
-    )
+    *others, last = words.split(" or ")
+    # A cutting or chopping board: the first is no noun.
+    names = [word if word.endswith("ing") else _plural(word) for word in others]
+    return " or ".join((*names, _plural(last)))
+
+
+def _plural(words: str) -> str:
+    return plural(words) if noun(words) == words and not without_article(words) else words
 
 
 @lru_cache(1 << 16)

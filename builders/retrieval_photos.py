@@ -138,8 +138,12 @@ class Leaders:
 
     def __init__(self, photos: Known, entries: Entries, rng: Stream) -> None:
         self._photos = photos
-        # A photo is there once for a class, however many texts it has about things of it.
-        keys = np.unique(entries.positions.astype(np.int64) * len(photos.called) + entries.codes)
+        # A photo is there once for a class, however many texts it has about things of it. They are
+        # nearly in order already, which numpy's unique would not use.
+        keys = np.sort(
+            entries.positions.astype(np.int64) * len(photos.called) + entries.codes, kind="stable"
+        )
+        keys = keys[np.diff(keys, prepend=-1) > 0]
         positions, self._codes = np.divmod(keys, len(photos.called))
         self._starts = np.searchsorted(positions, np.arange(len(photos) + 1))
         mixed = rng.permutation(len(keys))
@@ -174,8 +178,10 @@ def grouped(positions: Ints, codes: Ints) -> dict[int, Ints]:
     if not len(positions):
         return {}
     order = np.argsort(codes, kind="stable")
-    found, starts = np.unique(codes[order], return_index=True)
-    return dict(zip(found.tolist(), np.split(positions[order], starts[1:]), strict=True))
+    sorted_codes = codes[order]
+    starts = np.flatnonzero(np.diff(sorted_codes, prepend=sorted_codes[0] - 1))
+    parts = np.split(positions[order], starts[1:])
+    return dict(zip(sorted_codes[starts].tolist(), parts, strict=True))
 
 
 def turns(entries: Entries, rng: Stream, power: float) -> Iterator[int]:

@@ -54,7 +54,12 @@ class Sets:
         self._blank: set[int] = set()
         self._shown: set[tuple[int, ...]] = set()
         self.classes, by_kind = self._texts(index) if texts else self._labels()
-        self._leaders = {kind: Leaders(self.photos, some, rng) for kind, some in by_kind.items()}
+        wanted = {mix.count, "spread"} if mix.count == "many" else {mix.count}
+        self._leaders = {
+            kind: Leaders(self.photos, some, rng)
+            for kind, some in by_kind.items()
+            if mix.count is None or kind in wanted
+        }
 
     def rows(self) -> Iterator[tuple[int, ...]]:
         """Rows of one set after the other, the photo that leads it first."""
@@ -219,5 +224,5 @@ class Sets:
         return views if self.mix.count else [*views, tuple(sorted(chosen[:-1]))]
 
     def _fresh(self, chosen: list[int], count: Count) -> bool:
-        """Whether no set with the same photos to see was made before."""
-        return self._shown.isdisjoint(self._views(chosen, count))
+        """Whether no set of the same photos, or with the same ones to see, was made before."""
+        return self.photos.new(chosen) and self._shown.isdisjoint(self._views(chosen, count))
