@@ -79,6 +79,14 @@ def test_one_who_was_never_seen_beside_it_may_be_it_again() -> None:
     assert found
 
 
+def test_a_region_without_an_identity_may_be_it() -> None:
+    named = clip("xxxxxxx...........", "xxxxxxxxxxxxxxxxxx", exhaustive=("goat",))
+    nameless = [r.__replace__(track=None) if r.track == "1" else r for r in named.regions]
+    one = named.__replace__(regions=tuple(nameless))
+    assert built(named, count="none")
+    assert not built(one, count="none")
+
+
 @pytest.mark.parametrize("label", ["goat", "crowd"])
 def test_what_is_to_be_ignored_may_hide_it(label: str) -> None:
     """A crowd of its class, or any region that nobody vouches for."""
@@ -124,12 +132,28 @@ def test_a_sliver_is_neither_seen_nor_hidden() -> None:
     assert slivers.intersection(f for s in built(one, 200, slivers=True) for f in shown(s))
 
 
-def test_a_tiny_box_is_neither_seen_nor_hidden() -> None:
-    one = clip("xxxxxxtttt----xxxxxxtttt")
-    samples = built(one, 200)
+@pytest.mark.parametrize(
+    ("mark", "settings"),
+    [
+        ("t", {}),  # tiny
+        ("v", {"min_visibility": 0.2}),
+        ("i", {}),  # to be ignored, though it has a box
+        ("h", {}),  # to be ignored, though said to be hidden
+        ("s", {"min_area": 0.01}),
+    ],
+)
+def test_what_can_not_be_asked_for_is_neither_seen_nor_hidden(mark: str, settings: Any) -> None:
+    marks = "xxxxxx____----xxxxxx____".replace("_", mark)
+    samples = built(clip(marks), 200, **settings)
     assert samples
-    tiny = {i for i, mark in enumerate("xxxxxxtttt----xxxxxxtttt") if mark == "t"}
-    assert not tiny.intersection(frame for sample in samples for frame in shown(sample))
+    never = {i for i, one in enumerate(marks) if one == mark}
+    assert not never.intersection(frame for sample in samples for frame in shown(sample))
+
+
+def test_a_small_visible_share_is_seen_unless_a_setting_says_more() -> None:
+    marks = "xxxxxxvvvv----xxxxxxvvvv"
+    frames = {f for s in built(clip(marks), 200) for f in shown(s)}
+    assert frames.intersection(i for i, one in enumerate(marks) if one == "v")
 
 
 def test_targets_are_boxes_of_the_record() -> None:

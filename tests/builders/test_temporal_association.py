@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from presence import BOTH, LENGTH, built, clip, pointed_at, said, shown, turn
+from presence import ASKED, BOTH, LENGTH, built, clip, pointed_at, said, shown, turn
 
 from mgdata.data import Count, count_of
 
@@ -100,10 +100,6 @@ def test_no_place_has_the_target_more_often_than_another(kind: str) -> None:
     places = Counter((len(s.images), turn(s).targets[0].image) for s in samples)
     assert len(samples) > 800
     assert spread(places) < 5
-
-
-ASKED = clip("xxxxxx..xxxxxxsxx.xxxxxx", "x" * LENGTH, labels=("goat", "car"),
-             question="Which object was put down by the person?")  # fmt: skip
 
 
 def test_before_and_after_show_only_frames_with_the_answer() -> None:

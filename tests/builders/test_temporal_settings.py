@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from made import index, record
-from presence import BOTH, LENGTH, built, clip, shown, turn
+from presence import ASKED, BOTH, LENGTH, built, clip, shown, turn
 
 from builders.temporal_association import SERVES, TemporalAssociation
 from mgdata.data import Count, count_of
