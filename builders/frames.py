@@ -75,7 +75,11 @@ def follow(
     return found
 
 
-def sliver(box: Box, usual: Box, least: float = 0.4) -> bool:
+LEAST = 0.4
+"""Share of the usual size below which a box may be a sliver."""
+
+
+def sliver(box: Box, usual: Box, least: float = LEAST) -> bool:
     """Whether a box is both smaller than usual, by `least`, and twice as narrow or as flat.
 
     Most such boxes hold a strip beside an occluder or at the border; an object that is further
@@ -91,12 +95,15 @@ def slivers(tracks: list[Track], images: Sequence[Image]) -> Callable[[int], boo
 
     Or as less than a quarter of the usual at the image's border, whatever its shape: a corner.
     """
-    usual = [_usual(track) for track in tracks]
+    usual = [(track, box, LEAST * box.area) for track in tracks for box in (_usual(track),)]
 
     def found(frame: int) -> bool:
-        for track, normal in zip(tracks, usual, strict=True):
+        for track, normal, enough in usual:
             box = box_of(track[frame])
-            corner = box.area < normal.area / 4 and at_border(box, images[frame])
+            # Most boxes are neither, and this is asked of every frame.
+            if (area := box.area) >= enough:
+                continue
+            corner = area < normal.area / 4 and at_border(box, images[frame])
             if corner or sliver(box, normal):
                 return True
         return False

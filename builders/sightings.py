@@ -56,6 +56,7 @@ class Looks:
                 if region.track is not None:
                     self._regions[region.track].append(region)
         self._found: dict[str, Sighting] = {}
+        self._hidden: dict[str, frozenset[int]] = {}
         self._others: dict[str, dict[int, set[str | None]]] = {}
 
     def names(self, rng: Stream) -> list[str]:
@@ -65,17 +66,24 @@ class Looks:
     def of(self, name: str) -> Sighting:
         """What is known of one thing."""
         if name not in self._found:
-            self._found[name] = self._look(self._regions[name])
+            self._found[name] = Sighting(self._seen(self._regions[name]), self.hidden(name))
         return self._found[name]
 
-    def _look(self, regions: list[Region]) -> Sighting:
+    def hidden(self, name: str) -> frozenset[int]:
+        """Where one thing is known not to be visible: found out faster than where it is seen."""
+        if name not in self._hidden:
+            regions = self._regions[name]
+            said = {r.image for r in regions if r.box is None and not r.ignore}
+            self._hidden[name] = frozenset(said | self._unmarked(regions))
+        return self._hidden[name]
+
+    def _seen(self, regions: list[Region]) -> Track:
         images = self.clip.images
         seen = {r.image: r for r in regions if not r.ignore and self._usable(r, images[r.image])}
         if seen and not self._slivers:
             poor = slivers([seen], images)
             seen = {frame: region for frame, region in seen.items() if not poor(frame)}
-        said = {r.image for r in regions if r.box is None and not r.ignore}
-        return Sighting(seen, frozenset(said | self._unmarked(regions)))
+        return seen
 
     def _unmarked(self, regions: list[Region]) -> set[int]:
         """Frames without a region of this thing in which it is not visible either."""

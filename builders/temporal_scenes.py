@@ -70,7 +70,9 @@ class Action(NamedTuple):
 
 def reappearing(looks: Looks, limits: Limits, rng: Stream) -> Episode | None:
     """Things of which later frames can show none, exactly one, or several: each could be asked."""
-    found = _episode(looks, limits, limits.objects, _may_reappear, rng)
+    need = limits.images[0] - 1
+    names = [name for name in looks.names(rng) if len(looks.hidden(name)) >= need]
+    found = _episode(looks, names, limits, limits.objects, _may_reappear, rng)
     return found and found._replace(n=min(found.n, len(found.showing(0, 0))))
 
 
@@ -97,7 +99,8 @@ def reappearance(episode: Episode, count: Count, rng: Stream) -> list[int]:
 def followed(looks: Looks, limits: Limits, rng: Stream) -> Episode | None:
     """Two things and more, of which each of enough later frames shows one at least."""
     fewest, most = limits.objects
-    found = _episode(looks, limits, (max(fewest, 2), max(most, 2)), _may_be_followed, rng)
+    objects = max(fewest, 2), max(most, 2)
+    found = _episode(looks, looks.names(rng), limits, objects, _may_be_followed, rng)
     return found and found._replace(n=min(found.n, len(found.showing(1, len(found.tracks)))))
 
 
@@ -119,8 +122,10 @@ def passage(looks: Looks, limits: Limits, rng: Stream) -> Passage | None:
     """
     n = rng.between(*limits.images) - 1
     for name in looks.names(rng)[:MORE]:
+        if len(looks.hidden(name)) < limits.images[0] - 2:
+            continue
         seen, hidden = looks.of(name)
-        if len(seen) < 2 or len(hidden) < limits.images[0] - 2:
+        if len(seen) < 2:
             continue
         for moment in rng.sample(_MOMENTS, 2):
             for frame in rng.sample(list(seen), min(TRIES, len(seen))):
@@ -187,7 +192,12 @@ def _answer(clip: Record, places: Sequence[int], usable: Callable[[Region, Image
 
 
 def _episode(
-    looks: Looks, limits: Limits, objects: tuple[int, int], until: _Until, rng: Stream
+    looks: Looks,
+    names: list[str],
+    limits: Limits,
+    objects: tuple[int, int],
+    until: _Until,
+    rng: Stream,
 ) -> Episode | None:
     """As many things as drawn, or as share the frames it takes; at least the fewest."""
     n, k = rng.between(*limits.images) - 1, rng.between(*objects)
@@ -195,7 +205,6 @@ def _episode(
     k = max(objects[0], min(k, limits.most // n))
     n = min(n, limits.most // k)
     need = limits.images[0] - 1
-    names = looks.names(rng)
     for number, name in enumerate(names[:TRIES]):
         chosen = [looks.of(name)]
         found = _references(chosen, need, until)
