@@ -7,7 +7,7 @@ number whose bit i stands for view i.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import combinations
 from math import comb
@@ -25,7 +25,9 @@ Kind = Literal["everywhere", "which", "several"]
 ALIKE = 0.5
 """IoU from which two boxes of one view may be taken for one another."""
 _COMBINATIONS = 64
-"""Sets of several objects looked at; of more, so many random ones."""
+"""Sets of several objects that are all looked at."""
+_DRAWN = 32
+"""Random ones that are looked at where there are more."""
 
 
 class Thing(NamedTuple):
@@ -87,10 +89,9 @@ def look(moment: Record, area: Band, *, slivers: bool, visibility: float) -> lis
     for name, regions in by_track(moment).items():
         seen, hidden = known(moment, regions, area, slivers=slivers, visibility=visibility)
         if seen:
-            clear = (view for view in seen if (name, view) not in unclear)
-            things.append(
-                Thing(seen, regions[0].label, _number(seen), _number(hidden), _number(clear))
-            )
+            clear = [view for view in seen if (name, view) not in unclear]
+            sets = (_number(views) for views in (seen, hidden, clear))
+            things.append(Thing(seen, regions[0].label, *sets))
     return things
 
 
@@ -131,7 +132,7 @@ def several(things: Sequence[Thing], sides: int, size: int, rng: Stream) -> list
         rng.shuffle(sets)
     else:
         fit = [view for view, found in there.items() if len(found) >= size]
-        for view in (rng.choice(fit) for _ in range(_COMBINATIONS)):
+        for view in (rng.choice(fit) for _ in range(_DRAWN)):
             sets.append((view, tuple(rng.sample(there[view], size))))
     return [_together(view, some) for view, some in sets]
 
@@ -163,8 +164,11 @@ def bits(views: int) -> list[int]:
     return [view for view in range(views.bit_length()) if views >> view & 1]
 
 
-def _number(views: Any) -> int:
-    return sum(1 << view for view in views)
+def _number(views: Iterable[int]) -> int:
+    found = 0
+    for view in views:
+        found |= 1 << view
+    return found
 
 
 def _together(view: int, things: tuple[Thing, ...]) -> Case:

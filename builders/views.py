@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from builders.asking import Band, area_of, box_of
+from builders.asking import Band, box_of
 from builders.frames import sliver
 from mgdata.data import Edit, Image, Record, Region
 from mgdata.geometry import Box
@@ -59,19 +59,34 @@ def known(
         slivers: Whether a strip of it counts as visible.
         visibility: Least visible share, where the corpus states one.
     """
-    by_view: defaultdict[int, list[Region]] = defaultdict(list)
+    sure: dict[int, Region | None] = {}
     for region in regions:
-        by_view[region.image].append(region)
-    # Two boxes of one object in a view contradict each other: nothing is known there.
-    sure = {view: r[0] for view, r in by_view.items() if len(r) == 1 and not r[0].ignore}
-    low, high = area
-    seen = {v: r for v, r in sure.items() if r.box and low <= area_of(r, moment) <= high}
-    hidden = [view for view, region in sure.items() if region.box is None]
-    if visibility:
-        seen = {v: r for v, r in seen.items() if _share(r) >= visibility}
-    if not slivers and len(seen) > 1:
-        fullest = max(map(box_of, seen.values()), key=lambda box: box.area)
-        seen = {v: r for v, r in seen.items() if not _strip(r, fullest, moment.images[v])}
+        # Two boxes of one object in a view contradict each other: nothing is known there.
+        twice = region.image in sure
+        sure[region.image] = None if twice or region.ignore else region
+    seen: dict[int, Region] = {}
+    hidden: list[int] = []
+    thin: list[int] = []
+    largest, fullest = 0.0, None
+    for view, region in sure.items():
+        if region is None:
+            continue
+        if (box := region.box) is None:
+            hidden.append(view)
+            continue
+        image, size, share = moment.images[view], box.area, region.visibility
+        if not area[0] <= size / (image.width * image.height) <= area[1]:
+            continue
+        if share is None or share >= visibility:
+            seen[view] = region
+            if size > largest:
+                largest, fullest = size, box
+            if min(box.width, box.height) < _THIN * min(image.width, image.height):
+                thin.append(view)
+    if fullest is not None and not slivers:
+        for view in thin:
+            if sliver(box_of(seen[view]), fullest):
+                del seen[view]
     return Known(seen, hidden)
 
 
@@ -88,14 +103,3 @@ def on_side(moment: Record, views: Sequence[int], side: Side, rng: Stream) -> li
 def marked(image: Image, box: Box, colour: str = "red") -> Image:
     """The image with a rectangle drawn round a box, after its other edits."""
     return image.__replace__(edits=(*image.edits, Edit(kind="mark", box=box, colour=colour)))
-
-
-def _share(region: Region) -> float:
-    return 1.0 if region.visibility is None else region.visibility
-
-
-def _strip(region: Region, fullest: Box, view: Image) -> bool:
-    """Whether a box is a strip of an object that another view shows more of."""
-    box = box_of(region)
-    thin = min(box.width, box.height) < _THIN * min(view.width, view.height)
-    return thin and sliver(box, fullest)
