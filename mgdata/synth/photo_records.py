@@ -25,6 +25,7 @@ pc: Any = pyarrow.compute
 CHUNK = 200_000
 """Records made at a time: some hundred megabytes."""
 KINDS = ("add", "color", "drop", "material", "move")
+_LETTERS = "bcdfghjklmnpqrtvwxz"
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """Odd, so that it maps different numbers to different 64-bit ones (the golden ratio's bits)."""
 
@@ -94,6 +95,10 @@ def like(layout: str, records: int, corpus: str, seed: int) -> Iterator[pa.Recor
     elif layout in CLIPS:
         table = index_table(records, seed, [corpus])
         table = table.append_column("corpus", _same(corpus, records))
+        if layout == "star":  # a question a clip, about a thing that every other frame shows
+            table = table.append_column("expressions", _own(_same("toy", records)))
+            halves = pa.array(table["images"].to_numpy() // 2, pa.int32())
+            table = table.append_column("referents", _own(halves))
         yield from table.combine_chunks().to_batches()
     elif layout in PAIRS:
         table = pairs(records, corpus, seed, turns=2 if layout == "magicbrush" else 1)
@@ -251,9 +256,18 @@ def _table(
 
 def _class_names(spec: Photos) -> pa.Array:
     whole = spec.classes - spec.parts
-    names = [f"class {i}" for i in range(whole)]
-    names += [f"class {i % max(whole, 1)}:part {i % 7}" for i in range(spec.parts)]
+    names = [_word(i) for i in range(whole)]
+    names += [f"{_word(i % max(whole, 1))}:part {i % 7}" for i in range(spec.parts)]
     return pa.array(names)
+
+
+def _word(number: int) -> str:
+    """A name that a question can use: `toy bcd`. No two differ in their plural's ending alone."""
+    letters = ""
+    while number or not letters:
+        number, digit = divmod(number, len(_LETTERS))
+        letters = _LETTERS[digit] + letters
+    return f"toy {letters}"
 
 
 def _raw(corpus: str, seed: int, start: int) -> Any:

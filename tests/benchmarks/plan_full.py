@@ -28,7 +28,7 @@ from mgdata.synth.photo_records import like
 from mgdata.tables import RECORDS, read_columns
 
 SEED = 7
-RECIPES = ("mgrounding-630k", "mig-bench")
+RECIPES = ("mgrounding-630k", "mg-data-240k", "mig-bench")
 
 
 CORPORA: dict[str, tuple[str, int]] = {
@@ -51,7 +51,19 @@ CORPORA: dict[str, tuple[str, int]] = {
     "lasot": ("lasot", 1_120),
     "motchallenge": ("motchallenge", 7),
     "egoexo4d": ("egoexo4d", 20_000),
-    # Only its names matter.
+    # D3's photos; RefCOCOg's and gRefCOCO's in train; one record a question of STAR's in train.
+    "d3": ("d3", 10_578),
+    "refcocog": ("refcoco", 21_899),
+    "grefcoco": ("refcoco", 16_994),
+    "star": ("star", 40_000),
+    "tao": ("tao", 500),
+    "youtube_vos": ("youtube_vos", 3_471),
+    "sav": ("sav", 50_000),
+    # Moments: 234,000 frames of three or four views, each tenth; annotated moments of WILDTRACK.
+    "mvtrack": ("mvtrack", 6_600),
+    "wildtrack": ("wildtrack", 400),
+    # Only their names matter.
+    "mc_bench": ("spot_the_diff", 2_000),
     "mig_bench": ("spot_the_diff", 4_295),
 }
 """Layout and records of each corpus: published sizes where there are any, else enough."""
