@@ -10,7 +10,8 @@ CORPORA ?= ../shared/corpora
 LAYOUTS = got10k lasot trackingnet motchallenge
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check real bench plan-full pages schemas constraints clean
+.PHONY: help setup demo test test-teacher test-vllm check real bench plan-full pages schemas \
+  constraints pins clean
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | \
@@ -35,6 +36,14 @@ demo: setup  ## Synthetic corpora to a release you can load: OUT=demo ENGINE=ray
 
 test: setup  ## Run the tests (under ten minutes)
 	$(BIN)/pytest -n 2 --dist loadscope
+
+test-teacher:  ## Run the teacher's tests on transformers, in .venv-transformers
+	$(PYTHON) tests/environments/make.py transformers
+	MGDATA_TEACHER=transformers .venv-transformers/bin/pytest tests/teacher_transformers
+
+test-vllm:  ## Run the teacher's tests on vLLM's CPU build, in .venv-vllm
+	$(PYTHON) tests/environments/make.py vllm
+	MGDATA_TEACHER=vllm .venv-vllm/bin/pytest tests/teacher_vllm
 
 check: setup  ## Lint, format, types, import layers
 	$(BIN)/ruff check .
@@ -61,5 +70,8 @@ schemas: setup  ## Write schemas/ anew from the structs
 constraints: setup  ## Write constraints.txt anew from what is installed
 	$(BIN)/pip list --format=freeze | grep -viE '^(mgdata|pip|setuptools|wheel)==' > constraints.txt
 
-clean:  ## Remove what was made here, the environment too
-	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+pins:  ## Write the pins in tests/environments/ anew
+	$(PYTHON) tests/environments/make.py lock
+
+clean:  ## Remove what was made here, the environments too
+	rm -rf $(VENV) .venv-transformers .venv-vllm demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
