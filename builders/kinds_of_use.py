@@ -118,8 +118,9 @@ USES: dict[str, Use] = {
 _ARGUABLE = """
     cut-eat heat-pan ball-bat ball-snow bat-snow snow-travel snow-feet carry-travel eat-drink
     eat-pan time-phone photo-phone read-phone read-write light-traffic light-time sweep-teeth
-    drink-eyes head-feet head-neck head-eyes feet-neck feet-eyes neck-eyes time-head time-feet time-neck
-    time-eyes carry-head carry-feet carry-neck carry-eyes head-ball head-bat rain-head"""
+    head-feet head-neck head-eyes feet-neck feet-eyes neck-eyes time-head time-feet time-neck
+    time-eyes carry-head carry-feet carry-neck carry-eyes head-ball head-bat rain-head
+    drink-eyes"""
 """Pairs of uses that a reader may take for one."""
 
 _FAMILIES = """
