@@ -79,7 +79,7 @@ def test_every_task_has_a_recipe_of_its_own() -> None:
     tasks = {name.replace("-", "_") for name in recipes()}
     used = {task.builder or key for name in recipes() for key, task in read(name).tasks.items()}
     assert used <= tasks
-    assert len(used) == 10
+    assert len(used) == 14
 
 
 def test_a_recipe_makes_what_it_asks_for_and_nothing_is_wrong_with_it(made: Made) -> None:

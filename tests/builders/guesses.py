@@ -31,6 +31,8 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 class Seen(NamedTuple):
     """What a guess may see of one turn, and what it is after."""
 
+    corpus: str
+    """Where its records are from, which a phrase's style may tell."""
     question: str
     """Name of the set of forms that its question was filled from."""
     template: str
@@ -48,6 +50,7 @@ def seen(samples: Iterable[Sample], wording: Wording) -> list[Seen]:
     """The turns of some samples that ask for boxes."""
     return [
         Seen(
+            sample.records[0].partition("/")[0],
             *template_of(turn.question, wording),
             turn.asked or tuple(range(len(sample.images))),
             frozenset(target.image for target in turn.targets),

@@ -26,7 +26,7 @@ def turns(change: Change | None = None, n: int = 600) -> list[Seen]:
         asked, number = tuple(range(rng.between(2, 5))), rng.below(3)
         images = frozenset((rng.choice(asked),)) if number else frozenset[int]()
         boxes = tuple(box(rng) for _ in range(number))
-        turn = Seen("ask", f"template {rng.below(4)}", asked, images, number, boxes)
+        turn = Seen("c", "ask", f"template {rng.below(4)}", asked, images, number, boxes)
         found.append(change(turn, rng) if change else turn)
     return found
 
