@@ -13,6 +13,7 @@ from synthetic_corpora import write_corpora
 
 from mgdata import load_recipe
 from mgdata import run as run_recipe
+from mgdata.data import count_of
 from mgdata.manifest import Manifest
 from mgdata.recipe import read
 from mgdata.release.check import check
@@ -98,6 +99,19 @@ def test_a_recipe_makes_what_it_asks_for_and_nothing_is_wrong_with_it(made: Made
     asked = Counter[str]()
     for name, task in wanted.items():
         asked[task.config or name] += task.samples
+    assert found == asked
+
+
+def test_shares_of_none_one_and_many_targets_are_met_to_the_sample(made: Made) -> None:
+    small, folder, _ = made
+    shares = {name: task for name, task in read(small).tasks.items() if task.shares is not None}
+    found = Counter[tuple[str, str]]()
+    for path in (folder / "release/data").rglob("*.parquet"):
+        for row in pq.read_table(path, columns=["task", "turns"]).to_pylist():
+            if row["task"] in shares:
+                targets = sum(len(turn["targets"]) for turn in row["turns"])
+                found[row["task"], count_of(targets)] += 1
+    asked = {(name, task.settings["count"]): task.samples for name, task in shares.items()}
     assert found == asked
 
 
