@@ -21,6 +21,10 @@ Association = Literal["referential", "semantic", "temporal", "spatial"]
 Kind = Literal["boxes", "text", "choice", "order", "count"]
 Count = Literal["none", "one", "many"]
 """How many targets there are; many is two and more."""
+PromptKind = Literal[
+    "direct", "reason", "rationalise", "trajectory", "caption", "refine", "write", "verify"
+]
+"""What a teacher is asked to do; `teacher.prompts` has the words."""
 Scalar = str | int | float | bool | None
 
 ALL = "*"
@@ -224,3 +228,112 @@ class Sample(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """Keys of the records it was made from."""
     license: str
     """Licences of its records, joined by ` AND `."""
+
+
+class Sampling(Flow, frozen=True, kw_only=True, omit_defaults=True):
+    """How a model draws its answer."""
+
+    temperature: float = 0.0
+    """0 takes the likeliest token each time."""
+    top_p: float = 1.0
+    """Share of the probability that is drawn from."""
+    top_k: int = 0
+    """Tokens that are drawn from; 0: all."""
+    max_tokens: int = 1024
+    """Tokens after which an answer is cut."""
+    ignore_eos: bool = False
+    """Go on to `max_tokens` whatever the model says, to measure speed."""
+
+
+class Request(Flow, frozen=True, kw_only=True, omit_defaults=True):
+    """One answer asked of a model. Equal keys are the same request: one answer serves both."""
+
+    key: str
+    """Digest of all that shapes the answer: contents of the pictures, rendered prompt, form, model
+    and revision, sampling and seed."""
+    prompt: str
+    """Digest of the prompt and the pictures' contents alone: requests that share it have the same
+    beginning, and are best asked one after the other."""
+    system: str
+    """What the model is told it is; may be empty."""
+    user: str
+    """The question, with `<image>` where a picture stands, in order."""
+    pictures: tuple[str, ...]
+    """SHA-256 of the encoded bytes of each picture, in order."""
+    sampling: Sampling
+    """How the answer is drawn."""
+    seed: int
+    """Of this answer: other answers to the same prompt have other seeds."""
+    schema: str | None = None
+    """JSON Schema that the answer must fit, where the backend can hold it to that."""
+    pattern: str | None = None
+    """Regular expression that it must match, likewise."""
+    sample: Sample | None = None
+    """What is asked about, for a backend that is no model; others must not look at it."""
+    turn: int = 0
+    """Position of the turn that is asked."""
+    kind: PromptKind = "direct"
+    """Kind of the prompt."""
+
+
+class Reply(Flow, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of one request."""
+
+    key: str
+    """Its request's."""
+    text: str
+    """The answer; empty where it failed."""
+    finish: Literal["stop", "length", "failed"]
+    """The model ended it, it was cut at `max_tokens`, or there is none."""
+    reason: str | None = None
+    """Why it failed, the same words for the same cause."""
+    value: str | None = None
+    """What the backend said, of a failure."""
+    prompt_tokens: int = 0
+    """Tokens of prompt and pictures, as the backend counts them; 0 where it does not say."""
+    tokens: int = 0
+    """Tokens of the answer."""
+
+
+class Answer(Flow, frozen=True, kw_only=True, omit_defaults=True):
+    """One answer of a teacher to one turn. Never changed: it is judged later, and judged anew."""
+
+    sample: str
+    """Id of the sample."""
+    turn: int
+    """Position of the turn."""
+    number: int
+    """Which of several answers to the same prompt, from 0."""
+    kind: PromptKind
+    """Kind of the prompt."""
+    reply: Reply
+    """What was answered."""
+    model: str
+    """Name and revision of the model, after its backend's: `vllm:Qwen/Qwen2.5-VL-7B@main`."""
+    prompt: str
+    """Digest of the prompt and the pictures' contents."""
+    words: str
+    """Digest of the text that the prompt was made from."""
+    sampling: Sampling
+    """How it was drawn."""
+    seed: int
+    """With which seed."""
+
+
+class Trace(Flow, frozen=True, kw_only=True, omit_defaults=True):
+    """An answer with the judgement of it."""
+
+    answer: Answer
+    """What was judged."""
+    accepted: bool
+    """Whether it is good enough to learn from."""
+    reason: str | None = None
+    """Why not, the same words for the same cause."""
+    value: str | None = None
+    """What was found."""
+    reasoning: str = ""
+    """What stands before the answer proper."""
+    targets: tuple[Target, ...] = ()
+    """Boxes of the answer, pixels of the sample's images."""
+    scores: dict[str, float] = {}
+    """How right it is, by name, whatever the thresholds."""

@@ -1,4 +1,4 @@
-"""The contracts: all that the author of a corpus, measure, builder, filter or notation learns.
+"""The contracts: all that an author of corpora, measures, builders, filters and the like learns.
 
 A plug-in is a frozen, keyword-only dataclass: its fields are its settings, its name is its entry
 point. It raises plain Python errors; `errors.boundary` says whose they are. It is made on the
@@ -8,7 +8,7 @@ driver, sent to workers by value, and holds no open file.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -20,6 +20,8 @@ from mgdata.data import (
     Drop,
     Image,
     Record,
+    Reply,
+    Request,
     Sample,
     Scalar,
     Shape,
@@ -235,3 +237,52 @@ class Notation(ABC):
 
     def _written(self, targets: Sequence[Target], images: Sequence[Image]) -> list[str]:
         return [self.region(target, images[target.image]) for target in targets]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend(ABC):
+    """A model that answers requests, and how to reach it. Its fields are its settings.
+
+    Made on the driver and sent to workers by value: it holds no connection, no weights and no key.
+    """
+
+    simulated: ClassVar[bool] = False
+    """Whether its answers come from no model; a release made with it says so on its card."""
+
+    @property
+    @abstractmethod
+    def model(self) -> str:
+        """Name and revision of the model: part of every request's key, shown on the card."""
+
+    @property
+    def gpus(self) -> float:
+        """GPUs that one session takes."""
+        return 0.0
+
+    @abstractmethod
+    def open(self, pictures: Callable[[str], bytes]) -> Session:
+        """Load or reach the model. `pictures` gives a picture's encoded bytes by its SHA-256.
+
+        Raises:
+            EnvironmentFailure: it cannot be reached or loaded; says what to do.
+        """
+
+
+class Session(ABC):
+    """A model that is up: one for the whole of a stage on a worker."""
+
+    @abstractmethod
+    def answer(self, requests: Iterator[Request]) -> Iterator[Reply]:
+        """One reply for each request, as soon as it is known, in any order.
+
+        Takes requests from the iterator as it has room for them, so that the model is never idle
+        while there are more, and yields without waiting for the last of them. A request that
+        fails, fails alone: with `finish="failed"` and a reason.
+
+        Raises:
+            EnvironmentFailure: nothing can be asked any more.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of it."""

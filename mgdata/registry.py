@@ -22,7 +22,7 @@ import msgspec
 
 from mgdata.errors import PluginError, UsageError, boundary
 from mgdata.identity import digest
-from mgdata.plugins import Builder, Corpus, Filter, Measure, Notation
+from mgdata.plugins import Backend, Builder, Corpus, Filter, Measure, Notation
 from mgdata.schema import faults, nearest, settings_schema
 
 KINDS: dict[str, type] = {
@@ -31,6 +31,7 @@ KINDS: dict[str, type] = {
     "measures": Measure,
     "filters": Filter,
     "notations": Notation,
+    "backends": Backend,
 }
 _GIVEN = {"name", "root"}
 """Fields of a plug-in that the run fills in, not the recipe."""

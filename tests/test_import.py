@@ -26,6 +26,7 @@ FOLDERS = {
     "measures": "mgdata.measures",
     "filters": "mgdata.filters",
     "notations": "mgdata.notations",
+    "backends": "mgdata.teacher.backends",
 }
 """Where the plug-ins of each kind lie."""
 TOP_LEVEL = {

@@ -1,0 +1,1 @@
+"""Models that answer: one module each, named as a recipe writes it."""
