@@ -290,7 +290,7 @@ def _tail(raw: Any, limit: int, n: int) -> Ints:
 
 
 def _each(values: pa.Array, n: int) -> pa.ListArray:
-    """n lists of equal length."""
+    """Lists of equal length, `n` of them."""
     return pa.ListArray.from_arrays(
         pa.array(np.arange(n + 1) * (len(values) // n), pa.int32()), values
     )
