@@ -47,6 +47,12 @@ _OF_SEVERAL = re.compile(
     r"(?:\b(?:first|second|third|last|one|two|three|four|\w+th)|[0-9](?:st|nd|rd|th)?)"
     r"(?:,| and| or| to)+ (?:in )?(?:the )?\Z"
 )
+# What stands round an image that a clause begins with: "So image 2 is the one that fits".
+_HENCE = re.compile(r"(?:so|therefore|thus|hence|conclusion),? (?:only )?(?:the )?\Z")
+_IS_IT = re.compile(
+    r"[.,;]|$| (?:remains|fits|matches|must be it|contains the|"
+    r"(?:is|must be) (?:the )?(?:only )?(?:answer|one|match|right|correct|target))\b"
+)
 _ANY = r"(?:images|pictures|photos|frames|views|them|these)"
 _ABSENT = re.compile(
     rf"\bnone of (?:the |these |all )?(?:(?!other|remaining|first|earlier|previous)\w+ )?{_ANY}\b"
@@ -54,19 +60,22 @@ _ABSENT = re.compile(
     r"|\bno (?:image|picture|photo) (?:shows?|contains?|has|depicts?|holds?)\b"
     r"|\bnowhere (?:to be (?:seen|found)|in (?:the|these|any)|in sight)\b"
     r"|\b(?:there is|there's|there are|i find|i see|we find|we see) no (?:such|match|matches)\b"
-    r"|\banswer (?:is|must be|stays|remains) (?:none|empty|nothing|no box|an empty)\b"
+    r"|\banswer (?:is|must be|should be|stays|remains) (?:none|empty|nothing|no box|an empty)\b"
     r"|\b(?:nothing|no box|no boxes) to (?:box|mark|report|locate|return|draw)\b"
+    rf"|\b(?:so|thus|hence|therefore)\b[^.;]{{0,40}}?\bno (?!second|further|additional|more)"
+    rf"(?:[\w-]+ ){{1,4}}?(?:(?:is|are|can be) (?:found|seen|visible) )?"
+    rf"in (?:any of |all )?(?:the |these )?{_ANY}\b"
     r"|\blist (?:is|stays|remains|must be) (?:left )?empty\b"
 )
 _MORE = re.compile(
-    r"\b(?:but|better|except|other than|besides|else|other|only|however|apart from|save|until)\b"
+    r"\b(?:but|better|except|other than|besides|else|others?|only|however|apart from|save|until)\b"
 )
 _GONE = re.compile(
     r"\b(?:is|are|was) (?:(?:therefore|thus|also|clearly) )?(?:no longer|not|nowhere)"
     r"(?: \w+)? ?(?:visible|present|shown|there|seen|in view|in sight|found|in the picture)\b"
     r"|(?:isn't|aren't|cannot be|can't be|can not be) (?:\w+ )?"
     r"(?:visible|present|shown|there|seen|in view|in sight|found)\b"
-    r"|\bhas left the (?:picture|frame|scene|image|view)\b|\bout of (?:sight|view)\b"
+    r"|\b(?:has|have) left the (?:picture|frame|scene|image|view)\b|\bout of (?:sight|view)\b"
 )
 _NUMBERS = re.findall(r"\w+", "zero one two three four five six seven eight nine ten eleven twelve")
 _NUMBER = rf"(?:\d{{1,4}}|{'|'.join(_NUMBERS)})"
@@ -76,12 +85,13 @@ _COUNT = re.compile(
     rf"(?:(?!{_NUMBER}\b)\w+ ){{0,3}}?(?:in total|altogether|in all|all in all|overall)\b"
     rf"|\b(?:in total|altogether|in all|overall|a total of)[,:]? (?:\w+ ){{0,4}}?{_N}\b"
     r"(?! (?:images|pictures|photos|candidates|options|differen|steps|views|frames|kinds|types))"
+    rf"|\banswer (?:is|must be) {_N}\b(?! (?:of|or|image|picture|photo)\b)"
     rf"|\b(?:so|therefore|thus|hence|makes|gives|leaves)\b[^.,;]{{0,30}}?\b{_N} "
     r"(?:boxes|targets|matches|instances|answers)\b"
 )
 _OPTION = re.compile(
     r"\b(?:[Aa]nswer|[Oo]ption|[Cc]hoice)(?: is| must be| should be|:)? (?:[Oo]ption )?\(?([A-H])\b"
-    r"(?! [a-z])"
+    r"(?! (?!is (?:the )?(?:correct|right|answer))[a-z])"
 )
 
 
@@ -156,7 +166,12 @@ def _claimed(low: str, claims: Sequence[Span], name: Name) -> bool:
     if not claims:
         return False
     start, end = round_it(claims, name[0])
-    return start <= name[0] < end and bool(_IN.search(low, max(start, name[0] - 120), name[0]))
+    if not start <= name[0] < end:
+        return False
+    if _IN.search(low, max(start, name[0] - 120), name[0]):
+        return True
+    hence = _HENCE.search(low, max(start, name[0] - 24), name[0])
+    return bool(hence and _IS_IT.match(low, name[1]))
 
 
 def _claims(low: str, span: Span) -> list[Span]:

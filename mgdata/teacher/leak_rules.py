@@ -47,7 +47,7 @@ _ASKER = r"(?:user|question|prompt|task|instructions?|problem|input|system)"
 _GIVES = r"(?:provid|giv|gave|stat|tell|told|suppl|reveal|disclos|contain)\w*"
 _WAS = r"(?:am|are|was|were|have been|had been|'ve been|'m|'re)"
 # What comes after "the answer is given" where it is about its form or its cause.
-_FORM = r"(?! (?:as|in the form|in the format|by|with|that|this|these|to|how|what|which)\b)"
+_FORM = r"(?! (?:as|in the form|in the format|by|with|that|this|these|to be|how|what|which)\b)"
 _SCALE = (
     r"(?! (?:as|in (?:pixels|thousandths|the range|normali[sz]ed|relative)|on a scale|relative)\b)"
 )
@@ -66,7 +66,7 @@ RULES = (
         "An answer that is there before the reasoning. The answer's form ('is given as a box') and "
         "the options of a choice ('the given answer options') may be spoken of.",
         "answer, solution, already know, target, final, correct, expected",
-        r"\b(?:given|provided|supplied|known|reference|gold|hidden|predetermined|annotated) "
+        r"\b(?:given|provided|supplied|known|reference|official|gold|hidden|annotated) "
         rf"(?:final |correct |right )?(?:answers?|solution)\b{_CHOICES}",
         r"\bexpected (?:final |correct |right )?answers?\b"
         rf"{_CHOICES}(?! (?:is an?|has to|must|should|will|would)\b)",
@@ -118,12 +118,14 @@ RULES = (
     _rule(
         "annotation",
         "Pictures come without annotation; marks drawn in them are the question's to give.",
-        "annotat, metadata, dataset, provided label, given label, label file",
+        "annotat, metadata, dataset, label, the data, the file, the record",
         r"\bas annotated\b",
         r"\bthe annotations? (?:file |data )?(?:says?|shows?|gives?|indicates?|states?|tells?|"
         r"places?|marks?|confirms?|lists?|provided|given|has|have)\b",
         r"\b(?:according to|per|from|based on|in) the (?:\w+ )?annotations?\b",
-        r"\bannotated (?:answer|target|object)\b",
+        r"\bthe annotated (?!with|by|on|as)\w",
+        r"\bthe labell?ed (?:answer|target|object|region|change|difference)\b",
+        r"\baccording to the (?:data|labels?|file|records?)\b",
         r"\bthe (?:given|provided) label\b",
         r"\b(?:the|its|provided|given) (?:metadata|annotation file|label file|dataset)\b",
         given="named",
@@ -136,7 +138,8 @@ RULES = (
         rf"\b{_ONE} ?{_WAS} (?:already )?(?:told|informed|given|provided with|shown|instructed) "
         r"(?:that |of |about )?(?:where )?(?:the |its )(?:\w+ )?"
         rf"(?:answers?{_CHOICES}(?! (?:should|must|is to|has to|may|can|will)\b)|{_BOX}|"
-        r"correct (?:image|picture|object|option|region)|(?:location|position) of)",
+        r"correct (?:image|picture|object|option|region)|(?:location|position) of|"
+        r"(?:target|correct|final) (?:location|position))",
         given="any",
     ),
     _rule(
@@ -205,7 +208,8 @@ BECAUSE = re.compile(
 """A reason that comes after what it is for."""
 
 SOUGHT = re.compile(
-    r"(?:the |our )?(?:target|match|matching \w+|correct \w+|right \w+|described \w+|odd one|"
+    r"(?:the |our )?(?:target|match|odd one|"
+    r"(?:matching|correct|right|described|requested|queried|wanted) \w+|"
     r"only (?:match|difference|change)|difference|[\w -]{1,40} (?:we|i) (?:look|search) for)\b"
 )
 """A sentence that begins with what is looked for."""

@@ -176,10 +176,11 @@ def _concludes(sentence: str, turn: Turn, shown: set[int], count: int) -> bool:
         return True
     if len(turn.asked or range(count)) == 1:
         return False  # the image is no secret
-    for start, end, _ in names:
-        if sentence[:start] in ("", "the ") and NAMED_RIGHT.match(sentence, end):
-            return True
+    for start, end, place in names:
         before = sentence[:start]
+        alone = before in ("", "the ") and not sentence[end:].strip(" .:*")
+        if NAMED_RIGHT.match(sentence, end) or (alone and place != min(turn.asked, default=0)):
+            return True
         if IT_IS.match(before):
             return True
         if LOCATED.search(before) and (SOUGHT.match(sentence) or BECAUSE.search(sentence, end)):
