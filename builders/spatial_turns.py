@@ -203,7 +203,7 @@ def _view_by_view(scene: Scene, slots: list[list[tuple[int, str]]], rng: Stream)
         elif scene.candidates and row:
             there = f"{_letter(scene, place)}, {there}"
         each.append({"image": scene.names.one(place), "there": there})
-    return scene.words.pick(rng, "each_view").fill(each=each)
+    return scene.words.pick(rng, "each_view").fill(many=len(scene.shown) > 1, each=each)
 
 
 def _letter(scene: Scene, place: int) -> str:

@@ -124,12 +124,15 @@ def passage(looks: Looks, limits: Limits, rng: Stream) -> Passage | None:
     for name in looks.names(rng)[:MORE]:
         if len(looks.hidden(name)) < limits.images[0] - 2:
             continue
-        seen, hidden = looks.of(name)
-        if len(seen) < 2:
+        seen, hidden, clear = looks.of(name)
+        if len(seen) < 2 or not clear:
             continue
         for moment in rng.sample(_MOMENTS, 2):
             for frame in rng.sample(list(seen), min(TRIES, len(seen))):
-                reference = rng.choice([other for other in seen if other != frame])
+                references = [other for other in seen if other != frame and other in clear]
+                if not references:
+                    continue
+                reference = rng.choice(references)
                 known = sorted({*seen, *hidden} - {frame, reference})
                 before = [f for f in known if f < frame and (moment == "last" or f in hidden)]
                 after = [f for f in known if f > frame and (moment == "first" or f in hidden)]
@@ -227,10 +230,11 @@ def _counts(tracks: Sequence[Sighting]) -> dict[int, int]:
 
 
 def _references(tracks: Sequence[Sighting], need: int, until: _Until) -> list[int]:
-    """Frames that show all of some things and come early enough."""
+    """Frames that show all of some things, each clearly, and come early enough."""
     counts = _counts(tracks)
     end = until(counts, need)
-    return [frame for frame, count in counts.items() if count == len(tracks) and frame < end]
+    clear = frozenset.intersection(*(track.clear for track in tracks))
+    return [frame for frame in counts if frame in clear and frame < end]
 
 
 def _may_reappear(counts: dict[int, int], need: int) -> int:

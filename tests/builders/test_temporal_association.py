@@ -52,7 +52,7 @@ def test_several_accounts_for_every_object_in_every_frame() -> None:
         assert len(tracks) == 2
         assert shown(sample) == sorted(shown(sample))
         gone = len(tracks) * len(one.asked) - len(one.targets)
-        words = sum(one.answer.count(w) for w in ("not visible", "hidden", "out of sight"))
+        words = sum(one.answer.count(w) for w in ("not visible", "not in view", "out of sight"))
         assert words == gone
         assert {target.image for target in one.targets} == set(one.asked)
         hidden += gone > 0
