@@ -10,6 +10,7 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import groupby
 
@@ -26,6 +27,7 @@ _FEW_WORDS = 24
 _LONG_WORD = 64
 # What zlib adds to content that is nothing but one short loop.
 _ZLIB_FRAME = 14
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _QUOTED = re.compile(r"[“\"«「][^“”\"«»「」\n]{1,80}[”\"»」]")
 
 
@@ -96,11 +98,12 @@ def _length(text: str, words: list[str], bounds: Bounds) -> Finding | None:
 
 
 def _script(text: str, bounds: Bounds) -> Finding | None:
-    if not bounds.scripts or (text.isascii() and "LATIN" in bounds.scripts):
-        return None
+    latin = "LATIN" in bounds.scripts
+    if not bounds.scripts or (latin and not _foreign("".join(_NOT_ASCII.findall(text)), bounds)):
+        return None  # the commonest text is not read letter by letter
     letters = [letter for letter in _QUOTED.sub(" ", text) if letter.isalpha()]
     counts = Counter(letters)
-    foreign = {letter for letter in counts if _script_of(letter) not in bounds.scripts}
+    foreign = _foreign(counts, bounds)
     if not foreign:
         return None
     own = len(letters) - sum(counts[letter] for letter in foreign)
@@ -112,6 +115,12 @@ def _script(text: str, bounds: Bounds) -> Finding | None:
         if len(passage) > bounds.longest_passage:
             return Finding(reason="other script", quote=passage[:80])
     return None
+
+
+def _foreign(letters: Iterable[str], bounds: Bounds) -> set[str]:
+    """Letters of other scripts than those asked for."""
+    found = {letter for letter in letters if letter.isalpha()}
+    return {letter for letter in found if _script_of(letter) not in bounds.scripts}
 
 
 @lru_cache(maxsize=8192)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from importlib.metadata import entry_points
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reading import scene
 
+from mgdata import registry
+from mgdata.data import Image, Target
 from mgdata.geometry import Box
 from mgdata.judgement import judge
 from mgdata.teacher.consistency import REASONS, check
-from mgdata.teacher.mentions import boxes, extent, overlap
+from mgdata.teacher.mentions import boxes, extent, in_pixels, overlap
 from mgdata.teacher.thought import Finding
 
 G = '[{"bbox_2d": [120, 340, 480, 900], "image": 3}]'
@@ -221,6 +224,16 @@ def test_boxes_are_read_as_prose_writes_them(text, numbers):
 def test_the_greatest_numbers_are_learnt_from_the_notation(name, most):
     _, images, notation = scene(name)
     assert extent(notation, images[0].width, images[0].height) == most
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in entry_points(group="mgdata.notations")))
+def test_a_box_in_prose_is_read_back_as_the_notation_wrote_it(name):
+    notation = registry.make("notations", name, {}, "test")
+    image = Image(uri="a", width=1300, height=700)
+    box = Box(130, 70, 650, 630)
+    (mention,) = boxes(f"I see {notation.region(Target(image=0, box=box), image)} there.")
+    read = in_pixels(mention, notation, image)
+    assert read and overlap(read, box) > 0.99
 
 
 @pytest.mark.parametrize(
