@@ -41,7 +41,8 @@ class Wanted:
 
     weights: dict[Kind, float]
     count: Count | None
-    images: tuple[int, int]
+    images: dict[Kind, tuple[int, int]]
+    """Fewest and most photos of a set."""
     hard: float
     power: float
     per_image: int
@@ -104,7 +105,7 @@ class Sets:
         # After the draw, which build repeats without knowing how common a class is.
         anchors = self._drawn("kind", self.marked)
         anchors = anchors.where(common[anchors.codes])
-        yield from self._sets(anchors, self.wanted.images, others)
+        yield from self._sets(anchors, self.wanted.images["kind"], others)
 
     def _odd(self) -> Iterator[tuple[int, ...]]:
         """First the odd one, then photos that show another class, the same in all of them."""
@@ -125,7 +126,7 @@ class Sets:
                     return None
             return chosen[1:]
 
-        yield from self._sets(self._drawn("odd", self.marked), self._three(), others)
+        yield from self._sets(self._drawn("odd", self.marked), self.wanted.images["odd"], others)
 
     def _odd_set(self) -> Iterator[tuple[int, ...]]:
         """Photos that share one class and no other, and last one that does not show it."""
@@ -156,7 +157,7 @@ class Sets:
             return None
 
         anchors = found.where(self.things[found.codes] & self._for("odd_set", found))
-        yield from self._sets(anchors, self._three(), others)
+        yield from self._sets(anchors, self.wanted.images["odd_set"], others)
 
     def _unlike(self, chosen: list[int]) -> bool:
         """Whether no thing is in all photos but one under two names."""
@@ -191,7 +192,8 @@ class Sets:
 
         anchors = self._drawn(kind, entries)
         fit = np.array([pools.both(code) for code in range(len(self.photos.names))], np.bool_)
-        yield from self._sets(anchors.where(fit[anchors.codes]), self._three(), others)
+        anchors = anchors.where(fit[anchors.codes])
+        yield from self._sets(anchors, self.wanted.images[kind], others)
 
     def _sets(
         self, anchors: Entries, images: tuple[int, int], others: Others
@@ -228,10 +230,6 @@ class Sets:
 
     def _asked(self, kind: Kind) -> Mask:
         return np.array([asked_for(kind, name) for name in self.photos.names], np.bool_)
-
-    def _three(self) -> tuple[int, int]:
-        """Numbers of photos where there must be three."""
-        return max(3, self.wanted.images[0]), self.wanted.images[1]
 
     def _known(self) -> tuple[dict[int, Ints], dict[int, Ints]]:
         """By class, photos that show one thing of it alone, and those that show any number."""

@@ -22,8 +22,9 @@ from mgdata.wording import load
 WORDING = load(__file__, NEEDS)
 SHARES: dict[Kind, float] = {"kind": 0.5, "use": 0.15, "part": 0.1, "odd": 0.15, "odd_set": 0.1}
 """How often each kind of question comes, as far as the photos and `count` allow it."""
-OF_THREE = frozenset(get_args(Kind)) - {"kind"}
-"""Kinds of question that need three photos."""
+FEWEST: dict[Kind, int] = {"kind": 2, "use": 3, "part": 3, "odd": 3, "odd_set": 4}
+"""Photos that each kind of question needs. Of three, any two share something that no corpus boxes
+(a wall, a shirt), so that a class which just two share would be one guess among several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,8 @@ class SemanticAssociation(Builder):
     - `part` (none, one or many): the same with parts of objects (`chair:leg`): the same part, of
       the same class of object or of another one. Corpora do not annotate the parts of every object.
     - `odd` (one): a thing is given in each photo, of one class in all but one.
-    - `odd_set` (many): all but one of the photos share exactly one class; all of it is to be boxed.
-      Only of photos in which every class is annotated.
+    - `odd_set` (many): all but one of four photos or more share exactly one class, of which all is
+      to be boxed. Only of photos in which every class is annotated.
 
     The given thing stands in any of the photos, which are in random order. An answer has its
     targets image by image and from left to right, each after the name of its image; candidates are
@@ -64,7 +65,8 @@ class SemanticAssociation(Builder):
     count: Count | None = None
     """Targets a sample has; None: whatever comes."""
     images: tuple[int, int] = (2, 6)
-    """Fewest and most photos a sample, uniformly; all kinds but `kind` have three at least."""
+    """Fewest and most photos a sample, uniformly; `kind` has two at least, `odd_set` four, the
+    others three."""
     kinds: dict[Kind, float] | None = None
     """How often each kind of question comes, by name, any positive numbers; one not named is never
     asked. None: half `kind`, 3 in 20 `use` and `odd`, 1 in 10 `part` and `odd_set`.
@@ -135,7 +137,7 @@ class SemanticAssociation(Builder):
             for kind, counts in KINDS.items()
             if kind in weights
             and (self.count is None or self.count in counts)
-            and (self.images[1] > 2 or kind not in OF_THREE)
+            and self.images[1] >= FEWEST[kind]
         }
 
     def groups(self, index: Index, rng: Stream) -> Iterator[Sequence[int]]:
@@ -143,7 +145,10 @@ class SemanticAssociation(Builder):
         wanted = Wanted(
             weights=self._weights,
             count=self.count,
-            images=self.images,
+            images={
+                kind: (max(fewest, self.images[0]), self.images[1])
+                for kind, fewest in FEWEST.items()
+            },
             hard=self.hard,
             power=self.power,
             per_image=self.per_image,

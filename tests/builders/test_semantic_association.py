@@ -216,7 +216,7 @@ def test_all_photos_but_one_share_one_class_and_all_of_it_is_the_answer() -> Non
             for label in set[str]().union(*labels)
             if sum(label in there for there in labels) >= len(photos) - 1
         }
-        assert len(often) == 1 and len(photos) >= 3
+        assert len(often) == 1 and len(photos) >= 4
         things = [
             (place, region.box)
             for place, one in enumerate(photos)
