@@ -119,16 +119,17 @@ def refuse_short_disk(found: Plan, store: Store) -> None:
 
 def lines(found: Plan) -> list[str]:
     """The plan for a terminal."""
-    head = f"{'task':<24} {'split':<12} {'wanted':>10} {'samples':>10} {'images':>10} {'MB':>10}"
+    wide = max((len(line.task) for line in found.lines), default=4)
+    head = f"{'task':<{wide}} {'split':<12} {'wanted':>10} {'samples':>10} {'images':>10} {'MB':>10}"
     shown = [head]
     for line in found.lines:
         shown.append(
-            f"{line.task:<24} {line.split:<12} {line.wanted:>10,} {line.samples:>10,} "
+            f"{line.task:<{wide}} {line.split:<12} {line.wanted:>10,} {line.samples:>10,} "
             f"{line.images:>10,} {line.bytes / 1e6:>10,.1f}"
         )
     total = sum(line.samples for line in found.lines)
     shown.append(
-        f"{'total':<37} {sum(x.wanted for x in found.lines):>10,} {total:>10,} "
+        f"{'total':<{wide + 13}} {sum(x.wanted for x in found.lines):>10,} {total:>10,} "
         f"{sum(x.images for x in found.lines):>10,} {found.bytes / 1e6:>10,.1f}"
     )
     shown.append(

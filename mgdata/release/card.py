@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pyarrow as pa
 import yaml
 
-from mgdata.data import Image, Target
+from mgdata.data import Count, Image, Target
 from mgdata.geometry import Box
 from mgdata.manifest import Entry
 from mgdata.recipe import Loaded
@@ -202,6 +202,8 @@ def _statistics(entries: Sequence[Entry]) -> str:
     ):
         columns = {c: statistics.histogram(found, name) for c, found in groups.items()}
         values = list(statistics.histogram(entries, name))
+        if name == "count":
+            values = [value for value in get_args(Count) if value in values]
         sums = [sum(column.get(value, 0) for column in columns.values()) for value in values]
         rows = [
             (value, *(f"{column.get(value, 0):,}" for column in columns.values()), share)
