@@ -120,7 +120,8 @@ def refuse_short_disk(found: Plan, store: Store) -> None:
 def lines(found: Plan) -> list[str]:
     """The plan for a terminal."""
     wide = max((len(line.task) for line in found.lines), default=4)
-    head = f"{'task':<{wide}} {'split':<12} {'wanted':>10} {'samples':>10} {'images':>10} {'MB':>10}"
+    numbers = " ".join(f"{name:>10}" for name in ("wanted", "samples", "images", "MB"))
+    head = f"{'task':<{wide}} {'split':<12} {numbers}"
     shown = [head]
     for line in found.lines:
         shown.append(
