@@ -262,7 +262,7 @@ def test_numbers_out_of_range_are_refused_before_anything_is_written(tmp_path, w
 
 
 def test_an_unknown_format_and_a_full_folder_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="choose one of clevr_change, coco, egoexo4d, got10k, "):
+    with pytest.raises(UsageError, match="choose one of clevr_change, coco, d3, davis, egoexo4d, "):
         write("got-10k", tmp_path / "x", clips=1, frames=1)
     (tmp_path / "kept.txt").write_text("mine")
     with pytest.raises(UsageError, match="not an empty folder"):
