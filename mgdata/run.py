@@ -225,12 +225,11 @@ class Run:
         found = pc.index_in(table["task"], pa.array(list(names)))
         table = table.append_column("config", pa.array(list(names.values())).take(found))
         configs = list(dict.fromkeys(names.values()))
-        plans = list(
-            plan_files(table, configs, list(recipe.splits), recipe.seed,
-                       recipe.release.file_mb * 1e6)
-        )  # fmt: skip
+        most = recipe.release.file_mb * 1e6
+        plans = list(plan_files(table, configs, list(recipe.splits), recipe.seed, most))
         pa.default_memory_pool().release_unused()
-        shards = self._files(plans, table)
+        # Where no task found a single group there is no table either.
+        shards = self._files(plans, table) if plans else []
         stage = Release(
             out=self.store.url,
             notation=self.loaded.notation,

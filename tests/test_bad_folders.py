@@ -48,6 +48,17 @@ def test_a_corpus_that_runs_short_ends_with_1_and_says_by_how_much(two_clips: Pa
     assert len(rows(two_clips / "run")) == 2
 
 
+def test_a_run_that_finds_no_group_at_all_ends_with_1_and_says_so(two_clips: Path) -> None:
+    recipe = two_clips / "damaged.yaml"
+    recipe.write_text(
+        "name: none\ncorpora: {got10k: {}}\ntasks: {referential_retrieval: {samples: 3}}\n"
+    )
+    code, said = run(two_clips)
+    assert code == 1, said
+    assert "short: referential_retrieval/train: 3 of 3 samples missing after 0 groups" in said
+    assert rows(two_clips / "run") == []
+
+
 def test_too_many_drops_end_the_run_with_1_and_no_release(two_clips: Path) -> None:
     recipe = two_clips / "damaged.yaml"
     recipe.write_text(recipe.read_text().replace("rejected: 1.0", "rejected: 0.4"))
