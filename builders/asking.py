@@ -27,23 +27,36 @@ Band = tuple[float, float]
 
 # Substances and the like, and pairs that have no singular.
 _SUBSTANCES = """
-    air bacon baggage bait bamboo beef beer billiards bread broccoli butter cauliflower celery
-    cereal cheese cider clothing coffee coleslaw corn cornbread cornmeal cosmetics cream curling
-    cutlery detergent dirt equipment eyewear fabric fire flour fog foliage food footwear fudge
-    furniture garbage garlic gingerbread graffiti grass gravel grits guacamole gum hair hay headgear
-    honey hummus ice jam jewelry juice ketchup land lemonade lettuce lightning lingerie lotion
-    luggage machinery mayonnaise meat milk money mud mustard oil paint paper pasta popcorn pork
-    rain rice salsa salt sand sauce seafood seaweed silverware sky snow soap soccer soup spaghetti
-    spinach steam steel sugar sugarcane sushi syrup tableware tea tennis tinfoil tinsel toast tofu
-    toiletry toothpaste traffic trash twine underwear vegetation vinegar vodka water wheat whiskey
-    wildlife wine wood wool wrap yarn yogurt"""
+    air alcohol applesauce armor asparagus bacon baggage bait bamboo beef beer bread broccoli
+    butter cauliflower celery cereal cheese chinaware cider clothing coffee coleslaw corn
+    cornbread cornmeal cosmetics crabmeat cream curd cutlery detergent dirt equipment eyewear
+    fabric fire floss flour fog foliage food footwear fudge furniture garbage garlic gelatin
+    ginger gingerbread graffiti grass gravel grits guacamole gum hair hay headgear honey hummus
+    ice jam jewelry juice ketchup land leather lemonade lettuce lightning lingerie liquor lotion
+    luggage machinery mail mayonnaise meat medicine milk money mud mustard oil okra paint paper
+    pasta popcorn pork pottery rain rice salsa salt sand sauce seafood seaweed silverware sky
+    snow soap soup spaghetti spinach sportswear steam steel sugar sugarcane sushi syrup
+    tableware tea tinfoil tinsel toast tofu toiletry toothpaste traffic trash twine underwear
+    vegetation vinegar vodka water wheat whiskey wildlife wine wood wool wrap yarn yogurt"""
 _PAIRS = """
     binoculars clothes earphones eyeglasses glasses goggles headphones jeans leggings overalls
     pajamas pants pantyhose pliers scissors shorts skis spectacles sunglasses tights tongs trousers
     tweezers"""
 _BARE = frozenset(f"{_SUBSTANCES} {_PAIRS}".split())
-# Classes of Objects365 and LVIS whose names say nothing of a thing.
-_NO_NAMES = frozenset(("canned", "french", "half and half"))
+# Classes of Objects365 and LVIS whose names say nothing of a thing: games stand for their balls.
+_NO_NAMES = frozenset(
+    (
+        "billiards",
+        "canned",
+        "curling",
+        "french",
+        "half and half",
+        "soccer",
+        "table tennis",
+        "tennis",
+    )
+)
+_LETTERS = frozenset(("atv", "cd", "dvd", "suv", "tv"))
 _BRACKETS = re.compile(r"\([^()]*\)")
 _NAME = re.compile(r"[a-z][a-z'& -]{0,48}[a-z]")
 
@@ -103,7 +116,9 @@ def called(label: str) -> str | None:
     """
     plain = _BRACKETS.sub(" ", label.split(",")[0]).replace("_", " ").replace("/", " or ")
     words = " ".join(plain.lower().split()).removeprefix("other ")
-    return words if _NAME.fullmatch(words) and words not in _NO_NAMES else None
+    if not _NAME.fullmatch(words) or words in _NO_NAMES:
+        return None
+    return " ".join(word.upper() if word in _LETTERS else word for word in words.split())
 
 
 def without_article(words: str) -> bool:
@@ -119,7 +134,7 @@ def thing(words: str) -> str:
     """
     if without_article(words):
         return words
-    return article(words) if noun(words) == words else f'"{words}"'
+    return article(words) if noun(words) == words.lower() else f'"{words}"'
 
 
 def in_order(targets: Sequence[Target]) -> tuple[tuple[Target, ...], list[str]]:

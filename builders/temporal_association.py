@@ -52,8 +52,8 @@ class TemporalAssociation(Builder):
       two? One or many. Only frames with a region of that object are shown.
 
     A thing is not visible in a frame where the annotation says so, or where its class is completely
-    annotated and nothing there can be it (`sightings`); silence elsewhere is not absence, and such
-    a frame is not shown. A clip is asked `again` only if it could have been with none, with one and
+    annotated, nothing there can be it and no frame beside it shows it (`sightings`); silence
+    elsewhere is not absence, and such a frame is not shown. A clip is asked `again` only if it could have been with none, with one and
     with many targets, and all but the frames that follow is chosen before that number is: nothing
     but looking tells it. The place of a target among the frames is uniform.
 

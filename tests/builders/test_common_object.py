@@ -168,17 +168,24 @@ def test_answers_name_the_class_in_words(label: str, answered: str) -> None:
 
 
 def test_what_nobody_counts_has_no_article() -> None:
-    for label in ("toilet_paper", "bread", "scissors", "table tennis"):
+    for label in ("toilet_paper", "bread", "scissors", "okra"):
         words = called(label)
         assert words is not None
         assert thing(words) == words
     assert thing("bread knife") == "a bread knife"
 
 
+def test_what_is_spoken_letter_by_letter_is_written_so() -> None:
+    assert called("tv") == "TV" and thing("TV") == "a TV"
+    assert called("CD player") == "CD player"
+    assert called("moniter/tv") == "moniter or TV"
+
+
 def test_a_code_is_no_name() -> None:
     assert called("n02084071") is None
     assert called("chair:leg") is None
     assert called("Canned") is None  # an adjective
+    assert called("Table Tennis") is None  # a ball or a table
     assert thing("street lights") == '"street lights"'
     for i in range(100):
         (sample,) = built(three("n02084071"), str(i), named=1.0)
