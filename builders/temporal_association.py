@@ -53,9 +53,10 @@ class TemporalAssociation(Builder):
 
     A thing is not visible in a frame where the annotation says so, or where its class is completely
     annotated, nothing there can be it and no frame beside it shows it (`sightings`); silence
-    elsewhere is not absence, and such a frame is not shown. A clip is asked `again` only if it could have been with none, with one and
-    with many targets, and all but the frames that follow is chosen before that number is: nothing
-    but looking tells it. The place of a target among the frames is uniform.
+    elsewhere is not absence, and such a frame is not shown. A clip is asked `again` only if it
+    could have been with none, with one and with many targets, and all but the frames that follow is
+    chosen before that number is: nothing but looking tells it. The place of a target among the
+    frames is uniform.
 
     An answer goes image by image and from left to right. Of the published set are known this
     group's name, its size and STAR as a source; kinds, counts and wording are our choice.
