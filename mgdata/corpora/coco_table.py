@@ -271,7 +271,7 @@ def _mended(value: Any) -> _Annotation | None:
     if not isinstance(value, dict):
         return None
     found: dict[str, Any] = value
-    image = _id(found.get("image_id"))
+    image = id_of(found.get("image_id"))
     if image is None:
         return None
     try:
@@ -281,10 +281,10 @@ def _mended(value: Any) -> _Annotation | None:
     # What is no 0 is taken for a crowd: that only sets the box aside.
     return _Annotation(
         image_id=image,
-        category_id=_id(found.get("category_id")),
+        category_id=id_of(found.get("category_id")),
         bbox=box,
         iscrowd=int(found.get("iscrowd", 0) not in (0, None, False, "0")),
-        id=_id(found.get("id")),
+        id=id_of(found.get("id")),
         segmentation=msgspec.Raw(_encoded(found.get("segmentation"))),
     )
 
@@ -296,7 +296,8 @@ def _encoded(value: Any) -> bytes:
         return b"{}"
 
 
-def _id(value: Any) -> Id | None:
+def id_of(value: Any) -> Id | None:
+    """A number or text that can name something; a float that is whole is one too."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None

@@ -19,7 +19,7 @@ import msgspec
 from mgdata.corpora import clips
 from mgdata.corpora.coco_json import Broken, Section, read
 from mgdata.corpora.coco_places import Places
-from mgdata.corpora.coco_table import Id, Lost, Picture
+from mgdata.corpora.coco_table import Id, Lost, Picture, id_of
 from mgdata.data import Image, Region
 from mgdata.errors import MissingFile, OutsideRoot, Rejected
 from mgdata.geometry import Box, clip, upright, valid
@@ -318,7 +318,7 @@ def _mended(value: Any) -> Annotation | None:
     if not isinstance(value, dict):
         return None
     found: dict[str, Any] = value
-    image = _id(found.get("image_id"))
+    image = id_of(found.get("image_id"))
     if image is None:
         return None
     try:
@@ -327,15 +327,9 @@ def _mended(value: Any) -> Annotation | None:
         box = None
     return Annotation(
         image_id=image,
-        id=_id(found.get("id")),
-        category_id=_id(found.get("category_id")),
+        id=id_of(found.get("id")),
+        category_id=id_of(found.get("category_id")),
         bbox=box,
         # What is no 0 is taken for a crowd: that only sets the box aside.
         iscrowd=int(found.get("iscrowd", 0) not in (0, None, False, "0")),
     )
-
-
-def _id(value: Any) -> Id | None:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None

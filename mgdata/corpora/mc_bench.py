@@ -33,11 +33,11 @@ from typing import ClassVar
 from msgspec.structs import astuple
 
 from mgdata.corpora import clips, mc_bench_items
+from mgdata.corpora.looked import Looked
 from mgdata.corpora.mc_bench_items import GROUP, Instance, Item, Labels, Picture
 from mgdata.data import Drop, Expression, Image, Record, Region, Shape
-from mgdata.errors import MissingFile, OutsideRoot, Rejected, StorageError
+from mgdata.errors import Rejected
 from mgdata.geometry import clip, from_xywh, upright, valid
-from mgdata.headers import Header, header_of
 from mgdata.plugins import Corpus
 
 FILE = "mc-bench_v0.2_val.json"
@@ -98,14 +98,14 @@ class McBench(Corpus):
             yield from self._names(labels, base)
             return
         of = dict(mc_bench_items.units(labels.files))
-        headers: dict[str, Header | Rejected] = {}
+        looked = Looked(self.root)
         for position, id_ in enumerate(labels.ids):
             key = _key(position, id_)
             try:
                 if position in labels.faults:
                     raise labels.faults[position]
                 item = labels.items[position]
-                yield self._record(key, item, base, base + of[position], headers)
+                yield self._record(key, item, base, base + of[position], looked)
             except Rejected as error:
                 yield self.drop(key, error.reason, error.value)
         for place, error in labels.loose:
@@ -158,20 +158,18 @@ class McBench(Corpus):
         images = tuple(Image(uri=self.uri(path), width=1, height=1) for path in paths)
         return self._made(key, images, paths[0])
 
-    def _record(
-        self, key: str, item: Item, base: str, unit: str, headers: dict[str, Header | Rejected]
-    ) -> Record:
+    def _record(self, key: str, item: Item, base: str, unit: str, looked: Looked) -> Record:
         for instance in item.instances:  # before any image, so that labels are checked without
             if (size := item.pictures[instance.image].size) is not None:
                 _region(instance, _Face("", size))
-        faces = [self._face(picture, base, headers) for picture in item.pictures]
+        faces = [self._face(picture, base, looked) for picture in item.pictures]
         regions = [_region(instance, faces[instance.image]) for instance in item.instances]
         images = tuple(face.image(self) for face in faces)
         places = tuple(place for place, region in enumerate(regions) if not region.ignore)
         said = Expression(text=item.text, regions=places)
         return self._made(key, images, unit, tuple(regions), (said,))
 
-    def _face(self, picture: Picture, base: str, headers: dict[str, Header | Rejected]) -> _Face:
+    def _face(self, picture: Picture, base: str, looked: Looked) -> _Face:
         path, stated = base + _inside(picture.file_name), picture.size
         if ".." in path.split("/"):
             raise Rejected(clips.OUTSIDE, path)
@@ -179,7 +177,7 @@ class McBench(Corpus):
             if stated is None:
                 raise Rejected("size is not stated", path)
             return _Face(path, stated)
-        header = self._header(path, headers)
+        header = looked.header(path)
         stored = (header.width, header.height)
         if stated in (None, stored):
             return _Face(path, stored, header.orientation, header.orientation, header.format)
@@ -205,27 +203,6 @@ class McBench(Corpus):
             license=self.license,
             expressions=expressions,
         )
-
-    def _header(self, path: str, headers: dict[str, Header | Rejected]) -> Header:
-        """The header of an image file, read once for all items that show it."""
-        if path not in headers:
-            headers[path] = self._probed(path)
-        found = headers[path]
-        if isinstance(found, Rejected):
-            raise Rejected(found.reason, found.value)
-        return found
-
-    def _probed(self, path: str) -> Header | Rejected:
-        try:
-            return header_of(self.root, path)
-        except MissingFile:
-            return Rejected("missing image", path)
-        except OutsideRoot:
-            return Rejected(clips.OUTSIDE, path)
-        except StorageError as error:  # one item's folder or permissions, not the whole file's
-            return Rejected("unreadable file", str(error))
-        except Rejected as error:
-            return error
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,11 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import msgspec
 
 from mgdata.corpora import clips
+from mgdata.corpora.looked import Looked
 from mgdata.data import Drop, Image, Record, Region, Shape
-from mgdata.errors import MissingFile, OutsideRoot, Rejected, StorageError
+from mgdata.errors import Rejected
 from mgdata.geometry import THOUSAND, Box, upright
-from mgdata.headers import Header, header_of
+from mgdata.headers import Header
 from mgdata.identity import content_id
 from mgdata.plugins import Corpus
 
@@ -137,13 +138,13 @@ class MigBench(Corpus):
             yield from self._names(raw)
             return
         items, faults = _checked(raw)
-        headers: dict[str, Header | Rejected] = {}
+        looked = Looked(self.root)
         for position, found in enumerate(raw):
             key = _key(found, position)
             try:
                 if position in faults:
                     raise faults[position]
-                yield self._record(key, items[position], headers)
+                yield self._record(key, items[position], looked)
             except Rejected as error:
                 yield self.drop(key, error.reason, error.value)
 
@@ -170,10 +171,10 @@ class MigBench(Corpus):
             except Rejected as error:
                 yield self.drop(key, error.reason, error.value)
 
-    def _record(self, key: str, item: _Item, headers: dict[str, Header | Rejected]) -> Record:
+    def _record(self, key: str, item: _Item, looked: Looked) -> Record:
         base = self._base()
         paths = [base + _inner(path) for path in item.images]
-        found = [self._header(path, headers) for path in paths]
+        found = [looked.header(path) for path in paths]
         regions: list[Region] = []
         if item.given is not None:
             given = THOUSAND.read(msgspec.structs.astuple(item.given), *_stored(found[0]))
@@ -219,27 +220,6 @@ class MigBench(Corpus):
 
     def _base(self) -> str:
         return FOLDER if self.root.exists(FOLDER + "images") else ""
-
-    def _header(self, path: str, headers: dict[str, Header | Rejected]) -> Header:
-        """The header of an image file, read once for all items that show it."""
-        if path not in headers:
-            headers[path] = self._probed(path)
-        found = headers[path]
-        if isinstance(found, Rejected):
-            raise Rejected(found.reason, found.value)
-        return found
-
-    def _probed(self, path: str) -> Header | Rejected:
-        try:
-            return header_of(self.root, path)
-        except MissingFile:
-            return Rejected("missing image", path)
-        except OutsideRoot:
-            return Rejected(clips.OUTSIDE, path)
-        except StorageError as error:  # one item's folder or permissions, not the whole file's
-            return Rejected("unreadable file", str(error))
-        except Rejected as error:
-            return error
 
 
 def _stored(header: Header) -> tuple[int, int]:
