@@ -28,9 +28,6 @@ PATIENCE = 300
 """First photos for which no set of one size is found before another size is drawn."""
 COMMON = 4
 """Photos that show one thing of a class alone, below which it is never asked about."""
-SCALE = 8
-"""Of several things in a photo only the largest is known here: it must be so many times the least
-area allowed, or one of the others most likely is too small."""
 Others = Callable[[int, int, int], list[int] | None]
 """From the position of the first photo, its class and the size of the set, the other photos."""
 
@@ -235,12 +232,7 @@ class Sets:
         """By class, photos that show one thing of it alone, and those that show any number."""
         low, high = self.limits.area
         single = self.photos.entries((low, high))
-        both = self.photos.entries((min(low * SCALE, high), high), single=False)
-        size = len(self.photos.names) + 1
-        keys = np.unique(
-            np.concatenate([x.positions.astype(np.int64) * size + x.codes for x in (single, both)])
-        )
-        return grouped(*single), grouped(*np.divmod(keys, size))
+        return grouped(*single), grouped(*self.photos.entries((low, high), single=False, each=True))
 
     def _show(self, chosen: list[int], pool: Ints, code: int, have: int) -> bool:
         """Whether so many photos that show a class join, with two things of it at least."""

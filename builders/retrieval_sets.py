@@ -77,7 +77,7 @@ class Sets:
     def _labels(self) -> tuple[Entries, dict[Kind, Entries]]:
         """Photos and the classes they show: all of them, and those to lead each kind of set."""
         photos, area = self.photos, self.rules.area
-        found = photos.entries(area, single=False)
+        found = photos.entries(area, single=False, each=True)
         found = found.where(photos.nameable[found.codes])
         single = photos.where_in(found, photos.entries(area))
         kinds: dict[Kind, Entries] = {

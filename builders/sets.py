@@ -87,6 +87,7 @@ class Photos:
         self._labels, self._crowds, self._sure, self._absent = (_coded(x, code) for x in columns)
         self._counts = index.lists("counts").values
         self._areas = index.lists("areas").values
+        self._smallest = index.lists("smallest").values
         self._all: Mask = np.zeros(len(self.rows), np.bool_)
         self._all[self._sure.positions()[self._sure.codes < 0]] = True
         self._unit: Ints = _codes(index, "unit")
@@ -106,6 +107,7 @@ class Photos:
         complete: bool = True,
         everything: bool = False,
         single: bool = True,
+        each: bool = False,
         largest: bool = False,
     ) -> Entries:
         """Where exactly one box of a class is, and none to be ignored, within a size band.
@@ -115,10 +117,13 @@ class Photos:
             complete: Only where every instance of the class is annotated.
             everything: Only where every instance of every class is annotated.
             single: False admits several boxes; the band then holds for the largest of them.
+            each: It holds for every one of them.
             largest: Only the class whose largest box no other box of the photo exceeds.
         """
         kept = (self._areas >= area[0]) & (self._areas <= area[1])
         kept &= self._counts == 1 if single else self._counts >= 1
+        if each:
+            kept &= self._smallest >= area[0]
         if largest:
             kept &= self._areas >= self._largest()
         positions = self._labels.positions()

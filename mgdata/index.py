@@ -38,8 +38,8 @@ class Index:
     - `key unit shape license corpus`: text.
     - `images regions tracks longest`: integers; `longest` is the number of images in which the
       most visible track is visible.
-    - `labels counts areas`: lists of one length: each label that a region has, how many boxes it
-      has, and the share of its image that the largest of them covers.
+    - `labels counts areas smallest`: lists of one length: each label that a region has, how many
+      boxes it has, and the share of its image that the largest and the smallest of them cover.
     - `crowds exhaustive absent`: lists of labels: of regions to be ignored, annotated completely
       (or `data.ALL`), known not to be there.
     - `expressions referents`: lists of one length: for each text about the record the label of

@@ -38,6 +38,7 @@ RECORDS = pa.schema(
         ("labels", pa.list_(pa.string())),
         ("counts", pa.list_(pa.int32())),
         ("areas", pa.list_(pa.float32())),
+        ("smallest", pa.list_(pa.float32())),
         ("crowds", pa.list_(pa.string())),
         ("exhaustive", pa.list_(pa.string())),
         ("absent", pa.list_(pa.string())),
@@ -100,6 +101,7 @@ class RecordRows:
         seen: dict[str, int] = {}
         counts: dict[str, int] = {}
         areas: dict[str, float] = {}
+        smallest: dict[str, float] = {}
         crowds: dict[str, None] = {}
         phrases: dict[int, None] = {}
         for region in record.regions:
@@ -112,10 +114,12 @@ class RecordRows:
                 phrases[name_hash(region.phrase)] = None
             if box is None:
                 areas.setdefault(label, 0.0)
+                smallest.setdefault(label, 0.0)
                 continue
             image = record.images[region.image]
             area = box.area / (image.width * image.height)
             areas[label] = max(areas.get(label, 0.0), area)
+            smallest[label] = min(smallest.get(label) or area, area)
             if region.track is not None:
                 seen[region.track] = seen.get(region.track, 0) + 1
         for expression in record.expressions:
@@ -128,6 +132,7 @@ class RecordRows:
             list(counts),
             list(counts.values()),
             [areas[label] for label in counts],
+            [smallest[label] for label in counts],
             list(crowds),
             list(record.exhaustive),
             list(record.absent),

@@ -176,13 +176,13 @@ def _photos(spec: Photos, names: pa.Array, corpus: str, raw: Any, rows: Ints) ->
     crowd = _unit(raw, n) < spec.crowded
     crowd_starts = pa.array(np.concatenate([[0], np.cumsum(crowd)]), pa.int32())
     crowds = names.take(pa.array(_tail(raw, spec.classes, int(crowd.sum()))))
+    # Most boxes are small: the square of a uniform share.
+    areas = _unit(raw, len(codes)) ** 2
     columns: dict[str, Any] = {
         "labels": pa.ListArray.from_arrays(starts, label),
         "counts": pa.ListArray.from_arrays(starts, pa.array(counts, pa.int32())),
-        # Most boxes are small: the square of a uniform share.
-        "areas": pa.ListArray.from_arrays(
-            starts, pa.array(_unit(raw, len(codes)) ** 2, pa.float32())
-        ),
+        "areas": pa.ListArray.from_arrays(starts, pa.array(areas, pa.float32())),
+        "smallest": pa.ListArray.from_arrays(starts, pa.array(areas / counts**2, pa.float32())),
         "crowds": pa.ListArray.from_arrays(crowd_starts, crowds),
     }
     if spec.annotated == "all":
@@ -236,6 +236,7 @@ def _table(
             "labels": labels,
             "counts": counts,
             "areas": areas,
+            "smallest": lists.get("smallest", areas),
             "crowds": lists.get("crowds", empty),
             "exhaustive": lists.get("exhaustive", empty),
             "absent": lists.get("absent", empty),

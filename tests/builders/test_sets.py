@@ -124,6 +124,19 @@ def test_entries_may_be_of_several_boxes() -> None:
     }
 
 
+def test_a_size_may_be_asked_of_every_box_of_a_class() -> None:
+    photos = Photos(index([two_sizes(0.5, 0.2), two_sizes(0.5, 0.01), two_sizes(0.9, 0.5)]), 1)
+    band = (0.1, 0.6)
+    assert of(photos, photos.entries(band, single=False)) == {(0, "a"), (1, "a")}
+    assert of(photos, photos.entries(band, single=False, each=True)) == {(0, "a")}
+
+
+def two_sizes(*areas: float) -> Record:
+    """A photo with a box of each size, all of one class."""
+    regions = tuple(Region(image=0, box=Box(0, 0, 100, 100 * a), label="a") for a in areas)
+    return photo(round(1000 * areas[-1]), "a").__replace__(regions=regions)
+
+
 def test_entries_may_ask_for_the_largest_thing_of_a_photo() -> None:
     small = Region(image=0, box=Box(0, 0, 5, 5), label="a")
     big = Region(image=0, box=Box(0, 0, 50, 50), label="b")
