@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +17,12 @@ from builders.frames import Track, at_border, slivers
 from mgdata.data import Image, Record, Region, complete
 from mgdata.geometry import array, iou
 from mgdata.identity import Stream
+from mgdata.scoring.pairs import overlap
 
 ALIKE = 0.5
 """IoU from which two boxes of one frame may be taken for one another."""
+FEW = 12
+"""Boxes of a frame up to which plain arithmetic is faster than numpy."""
 
 
 class Sighting(NamedTuple):
@@ -131,10 +135,19 @@ class Looks:
         """What has a box in a frame that is nearly that of something else, be it to be ignored."""
         if frame not in self._doubles:
             there = [(r.track, r.box) for r in self._there[frame] if r.box is not None]
-            sides = array([box for _, box in there])
-            # Each is one with itself.
-            near = (iou(sides, sides) >= ALIKE).sum(axis=1) > 1
-            self._doubles[frame] = {there[i][0] for i in np.flatnonzero(near).tolist()}
+            if len(there) > FEW:
+                sides = array([box for _, box in there])
+                # Each is one with itself.
+                near = np.flatnonzero((iou(sides, sides) >= ALIKE).sum(axis=1) > 1).tolist()
+            else:
+                pairs = combinations(range(len(there)), 2)
+                near = {
+                    i
+                    for a, b in pairs
+                    if overlap(there[a][1], there[b][1]) >= ALIKE
+                    for i in (a, b)
+                }
+            self._doubles[frame] = {there[i][0] for i in near}
         return self._doubles[frame]
 
     def _rivals(self, label: str) -> dict[int, set[str | None]]:
