@@ -77,7 +77,7 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(text: object, ground_truth: object, settings: Settings = None) -> Parts:
-    """The reward of one text with its parts: 15 to 30 microseconds, 200 at a truth's first.
+    """The reward of one text with its parts: 15 to 30 microseconds, 100 at a truth's first.
 
     Args:
         text: What the model wrote: text, or a chat message's content, which may be None.
