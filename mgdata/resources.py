@@ -29,9 +29,9 @@ def recipes() -> dict[str, Path]:
 
 @cache
 def package_digest() -> str:
-    """SHA-256 over all source of mgdata and its builders, their wording included."""
+    """SHA-256 over all source of mgdata and its builders, wording and prompts included."""
     root = PACKAGE.parent
-    places = (("mgdata", "*.py"), ("builders", "*.py"), ("builders", "*.yaml"))
+    places = [(top, kind) for kind in ("*.py", "*.yaml") for top in ("mgdata", "builders")]
     files = [file for top, kind in places for file in sorted((root / top).rglob(kind))]
     return digest(*(p for f in files for p in (str(f.relative_to(root)), f.read_bytes())))
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from mgdata.data import ROW_FORMAT, Drop, Record, Sample
+from mgdata.data import ROW_FORMAT, Answer, Drop, Record, Sample
 from mgdata.errors import StorageError
 from mgdata.identity import name_hash
 from mgdata.storage import Store
@@ -70,6 +70,17 @@ SAMPLES = pa.schema(
     ],
     metadata=_META,
 )
+ANSWERS = pa.schema(
+    [
+        ("sample", pa.string()),
+        ("turn", pa.int32()),
+        ("kind", pa.string()),
+        ("number", pa.int32()),
+        ("finish", pa.string()),
+        ("answer", pa.binary()),
+    ],
+    metadata=_META,
+)
 LEDGER = pa.schema(
     [(name, pa.string()) for name in ("key", "stage", "reason", "value")], metadata=_META
 )
@@ -85,6 +96,7 @@ _REPEATED: Any = ["uri", "key", "license"]
 _encode = msgspec.json.Encoder().encode
 _record = msgspec.json.Decoder(Record).decode
 _sample = msgspec.json.Decoder(Sample).decode
+_answer = msgspec.json.Decoder(Answer).decode
 
 
 class RecordRows:
@@ -318,6 +330,21 @@ def decode_record(data: Any) -> Record:
 def decode_sample(data: Any) -> Sample:
     """A sample from its JSON column; raises `msgspec.ValidationError` where it does not fit."""
     return _sample(data)
+
+
+def write_answers(path: Path, answers: Sequence[Answer]) -> None:
+    """Write answers as one Parquet file."""
+    columns = {
+        **{name: [getattr(a, name) for a in answers] for name in ANSWERS.names[:4]},
+        "finish": [answer.reply.finish for answer in answers],
+        "answer": [_encode(answer) for answer in answers],
+    }
+    pq.write_table(pa.table(columns, schema=ANSWERS), path, compression="zstd")
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """The answers of one file, in order; raises as `read_table`."""
+    return [_answer(row.as_buffer()) for row in read_samples(path, ["answer"]).column("answer")]
 
 
 def write_ledger(path: Path, drops: Iterable[Drop]) -> None:

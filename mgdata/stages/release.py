@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec.structs import astuple
 
 from mgdata import media
 from mgdata.data import Image, Sample, Target, Turn, count_of
 from mgdata.edits import Codec, render
 from mgdata.engine.stage import Worker
-from mgdata.errors import EnvironmentFailure, StorageError
+from mgdata.errors import EnvironmentFailure
 from mgdata.manifest import Entry, Shard
 from mgdata.notations import conversation
 from mgdata.plugins import Notation
@@ -29,8 +28,8 @@ from mgdata.release.layout import cut_group
 from mgdata.release.rows import Pictures, RowGroups
 from mgdata.stages.collecting import rarely
 from mgdata.stages.finish import Finish
+from mgdata.stages.picked import picked
 from mgdata.storage import Root, Store
-from mgdata.tables import decode_sample, read_samples
 
 _ENDINGS = {"jpeg": ".jpg", "png": ".png"}
 
@@ -63,7 +62,7 @@ class Release:
             def write(path: Path, shard: Shard = shard, counts: Counter[str] = counts) -> None:
                 with rarely(), RowGroups(path) as groups:
                     pending = Pending(self, groups, pictures, counts)
-                    samples = _samples(store, shard.payload["picks"])
+                    samples = picked(store, shard.payload["picks"])
                     for sample, order in zip(samples, shard.payload["order"], strict=True):
                         pending.add(sample, order)
                     pending.flush()
@@ -235,13 +234,3 @@ def _count(counts: Counter[str], sample: Sample) -> None:
             x, y = (box.x1 + box.x2) / 2 / image.width, (box.y1 + box.y2) / 2 / image.height
             counts[f"target image={target.image + 1}"] += 1
             counts[f"centre={statistics.cell(x, y)}"] += 1
-
-
-def _samples(store: Store, picks: list[tuple[str, list[int]]]) -> Iterator[Sample]:
-    for path, rows in picks:
-        column = read_samples(store.local(path), ["sample"]).column("sample")
-        for row in rows:
-            try:
-                yield decode_sample(column[row].as_buffer())
-            except msgspec.MsgspecError as error:
-                raise StorageError(f"{path}, row {row}: not a sample: {error}") from error
