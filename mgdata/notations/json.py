@@ -36,7 +36,10 @@ class Hundredths(Grid, frozen=True, kw_only=True):
         Raises:
             ValueError: not four numbers, out of the image, inverted or empty.
         """
-        return PIXELS.read([float(number) for number in numbers], width, height)
+        try:
+            return PIXELS.read([float(number) for number in numbers], width, height)
+        except OverflowError:  # a whole number of hundreds of digits
+            raise ValueError(f"a number is outside 0 to {max(width, height)}") from None
 
 
 CENTIPIXELS = Hundredths(name="pixels to 0.01")

@@ -31,7 +31,7 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _QUOTED = re.compile(r"[“\"«「][^“”\"«»「」\n]{1,80}[”\"»」]")
 
 
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a reasoning may be, in which script, and how much it may repeat itself."""
 
     least_words: int = 12

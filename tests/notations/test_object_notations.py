@@ -122,6 +122,9 @@ BROKEN = [
     ('[{"box": [1, 2, 30, 40], "image": 1.0}]', "image is 1 to 3"),
     ('[{"box": [1, 2, 30, 40], "image": null}]', "image is 1 to 3"),
     ("[" * 100000, "nested"),
+    # Too large for a float, read by the slow decoder too.
+    (f'[{{"box": [1, 2, 1{"0" * 400}, 40]}}]', "outside 0 to 640"),
+    (f'[{{"box": [1, 2, 1{"0" * 400}, 40], "label": "a\\u0041"}}]', "outside 0 to 640"),
 ]
 
 
