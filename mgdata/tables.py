@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from mgdata.data import ROW_FORMAT, Answer, Drop, Record, Sample
+from mgdata.data import ROW_FORMAT, Answer, Drop, Record, Sample, Trace
 from mgdata.errors import StorageError
 from mgdata.identity import name_hash
 from mgdata.storage import Store
@@ -81,6 +81,18 @@ ANSWERS = pa.schema(
     ],
     metadata=_META,
 )
+TRACES = pa.schema(
+    [
+        ("sample", pa.string()),
+        ("turn", pa.int32()),
+        ("kind", pa.string()),
+        ("number", pa.int32()),
+        ("accepted", pa.bool_()),
+        ("reason", pa.string()),
+        ("trace", pa.binary()),
+    ],
+    metadata=_META,
+)
 LEDGER = pa.schema(
     [(name, pa.string()) for name in ("key", "stage", "reason", "value")], metadata=_META
 )
@@ -97,6 +109,7 @@ _encode = msgspec.json.Encoder().encode
 _record = msgspec.json.Decoder(Record).decode
 _sample = msgspec.json.Decoder(Sample).decode
 _answer = msgspec.json.Decoder(Answer).decode
+_trace = msgspec.json.Decoder(Trace).decode
 
 
 class RecordRows:
@@ -345,6 +358,21 @@ def write_answers(path: Path, answers: Sequence[Answer]) -> None:
 def read_answers(path: Path) -> list[Answer]:
     """The answers of one file, in order; raises as `read_table`."""
     return [_answer(row.as_buffer()) for row in read_samples(path, ["answer"]).column("answer")]
+
+
+def write_traces(path: Path, traces: Sequence[Trace]) -> None:
+    """Write traces as one Parquet file."""
+    columns = {
+        **{name: [getattr(t.answer, name) for t in traces] for name in TRACES.names[:4]},
+        **{name: [getattr(t, name) for t in traces] for name in ("accepted", "reason")},
+        "trace": [_encode(trace) for trace in traces],
+    }
+    pq.write_table(pa.table(columns, schema=TRACES), path, compression="zstd")
+
+
+def read_traces(path: Path) -> list[Trace]:
+    """The traces of one file, in order; raises as `read_table`."""
+    return [_trace(row.as_buffer()) for row in read_samples(path, ["trace"]).column("trace")]
 
 
 def write_ledger(path: Path, drops: Iterable[Drop]) -> None:

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 import pytest
-from small_runs import RECIPE, write_corpora, write_recipe
+from small_runs import write_corpora, write_recipe
 
 from mgdata import load_recipe
 from mgdata import run as run_recipe
@@ -30,7 +29,7 @@ from mgdata.tables import read_answers
 from mgdata.teacher.backends.scripted import Scripted
 from mgdata.teacher.journal import Journal
 
-ASKS = [["reason", 0, 2], ["direct", 0, 1]]
+ASKS: list[tuple[str, int, int]] = [("reason", 0, 2), ("direct", 0, 1)]
 A_SHARD = 5
 """Samples."""
 
@@ -49,7 +48,8 @@ class Built:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("answer")
     roots = write_corpora(folder)
-    tasks = {"object_tracking": {**RECIPE["tasks"]["object_tracking"], "samples": 23}}
+    settings = {"per_clip": 16, "given": "mixed", "turns": "mixed"}
+    tasks = {"object_tracking": {"samples": 23, "with": settings}}
     recipe = write_recipe(folder / "small.yaml", tasks=tasks, splits={"train": 1.0})
     loaded = load_recipe(str(recipe), None, [f"{name}={path}" for name, path in roots.items()])
     run_recipe(loaded, str(folder / "run"), last="build", engine="serial")
@@ -138,7 +138,7 @@ def stage(built: Built, out: Path, backend: Backend) -> Ask:
                codec=Codec(), roots=built.roots)  # fmt: skip
 
 
-def shards(built: Built, asks: list[list[Any]] = ASKS) -> list[Shard]:
+def shards(built: Built, asks: list[tuple[str, int, int]] = ASKS) -> list[Shard]:
     return [
         Shard(stage="answer", name=f"s{i:05d}", fingerprint="f", payload={"picks": p, "asks": asks})
         for i, p in enumerate(built.picks)
@@ -244,8 +244,8 @@ def test_more_answers_to_the_same_turns_go_on_from_the_last_number(
     built: Built, tmp_path: Path
 ) -> None:
     asking = stage(built, tmp_path, Scripted())
-    first = answers(asking, serial(asking, shards(built, [["reason", 0, 2]])))
-    more = answers(asking, serial(asking, shards(built, [["reason", 2, 1]])))
+    first = answers(asking, serial(asking, shards(built, [("reason", 0, 2)])))
+    more = answers(asking, serial(asking, shards(built, [("reason", 2, 1)])))
     assert {a.number for a in more} == {2}
     assert {a.prompt for a in more} == {a.prompt for a in first}
     assert not {a.seed for a in more if a.turn == 0} & {a.seed for a in first if a.turn == 0}

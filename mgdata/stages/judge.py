@@ -1,0 +1,95 @@
+"""Judge: one shard of answers becomes one table of traces, and a ledger of what is rejected.
+
+Asks nothing: other thresholds judge the same answers anew. An answer keeps its verdict, reason and
+scores whether it is accepted or not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from mgdata.data import Answer, Drop, Sample, Trace
+from mgdata.engine.stage import Worker
+from mgdata.manifest import Entry, Shard
+from mgdata.plugins import Notation
+from mgdata.stages.finish import Finish
+from mgdata.stages.picked import picked
+from mgdata.storage import Store
+from mgdata.tables import read_answers, write_traces
+from mgdata.teacher.acceptance import Acceptance, accept, direct_iou
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Judges a teacher's answers.
+
+    A shard's payload is `{"picks", "answers"}`: rows of sample tables, `[path, rows]` each, and the
+    files with answers to these samples, of one round or several.
+    """
+
+    out: str
+    notation: Notation
+    """How the teacher was told to write boxes."""
+    acceptance: Acceptance
+    name: str = "judge"
+
+    def open(self) -> Worker:
+        """The worker: plain arithmetic over text."""
+        return self._work
+
+    def _work(self, shards: Iterator[Shard]) -> Iterator[Entry]:
+        store = Store(self.out)
+        for shard in shards:
+            finish, counts = Finish(store, shard), Counter[str]()
+            answers = [
+                answer
+                for path in shard.payload["answers"]
+                for answer in read_answers(store.local(path))
+            ]
+            samples = list(picked(store, shard.payload["picks"]))
+            traces = list(self._traces(samples, answers))
+            finish.table(
+                "traces", ".parquet", lambda path, traces=traces: write_traces(path, traces)
+            )
+            for trace in traces:
+                counts[f"answered={trace.answer.kind}"] += 1
+                counts[f"accepted={trace.answer.kind}"] += trace.accepted
+            yield finish.entry(len(traces), counts, map(_rejected, _bad(traces)))
+
+    def _traces(self, samples: Iterable[Sample], answers: Iterable[Answer]) -> Iterator[Trace]:
+        """Every answer judged, by sample, turn, kind and number; direct ones come first."""
+        by_turn: defaultdict[tuple[str, int], list[Answer]] = defaultdict(list)
+        for answer in answers:
+            by_turn[answer.sample, answer.turn].append(answer)
+        for sample in samples:
+            for turn in range(len(sample.turns)):
+                found = sorted(by_turn[sample.id, turn], key=_order)
+                direct = [self._judged(a, sample) for a in found if a.kind == "direct"]
+                yield from direct
+                beside = direct_iou(direct)
+                for answer in found[len(direct) :]:
+                    yield accept(answer, sample, self.notation, self.acceptance, direct=beside)
+
+    def _judged(self, answer: Answer, sample: Sample) -> Trace:
+        return accept(answer, sample, self.notation, self.acceptance)
+
+
+def _order(answer: Answer) -> tuple[bool, str, int]:
+    return answer.kind != "direct", answer.kind, answer.number
+
+
+def _bad(traces: Iterable[Trace]) -> Iterator[Trace]:
+    return (trace for trace in traces if not trace.accepted)
+
+
+def _rejected(trace: Trace) -> Drop:
+    """The ledger's line of an answer that is not learnt from."""
+    answer = trace.answer
+    return Drop(
+        key=f"{answer.sample}/{answer.turn}/{answer.kind}/{answer.number}",
+        stage="judge",
+        reason=str(trace.reason),
+        value=trace.value,
+    )
