@@ -118,6 +118,7 @@ class FaultyServer:
         """Stop listening and drop every connection."""
         if self._listener:
             self._listener.close()
+            self._listener = None
         for task in list(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -125,6 +126,9 @@ class FaultyServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
+        if self._listener is None:  # accepted just before it went down
+            writer.transport.abort()
+            return
         self._connections.add(task)
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             while await self._one(reader, writer):

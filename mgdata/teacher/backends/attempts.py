@@ -52,6 +52,7 @@ class Server:
         self._rates = Rates(settings.requests_per_minute, settings.tokens_per_minute)
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._lost = 0
+        self._over = ""
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
@@ -88,23 +89,31 @@ class Server:
             return found
         self._lost += 1
         if self._lost >= self._settings.give_up:
-            raise EnvironmentFailure(
-                f"{self._settings.url} gave no answer to {self._lost} requests in a row, the last "
-                f"one {found.reason}: {found.value}; see what it says of itself and run again: "
-                "what was answered is kept"
+            raise self._stopped(
+                f"gave no answer to {self._lost} requests in a row, the last one {found.reason}: "
+                f"{found.value}; see what it says of itself and run again: what was answered is "
+                "kept"
             )
         return found
+
+    def _stopped(self, why: str) -> EnvironmentFailure:
+        """What is raised by this request, and by all that come after it."""
+        self._over = self._over or f"{self._settings.url} {why}"
+        return EnvironmentFailure(self._over)
 
     async def _tried(
         self, seed: str, body: bytes, tokens: float, read: Callable[[bytes], tuple[Read, int]]
     ) -> Read | Fault:
         settings, clock = self._settings, asyncio.get_running_loop().time
         stream = Stream("retry", seed)
-        end = fault = None
+        end, fault = float("inf"), Fault("timeout", "")
         for number in range(settings.attempts):
             await self._rates.admit(tokens)
-            end = clock() + settings.deadline if end is None else end
-            if fault and clock() >= end:
+            if self._over:
+                raise EnvironmentFailure(self._over)
+            if number == 0:
+                end = clock() + settings.deadline
+            elif clock() >= end:
                 break
             found = await self._attempt(body, min(settings.timeout, end - clock()), read)
             if not isinstance(found, Fault):
@@ -116,7 +125,6 @@ class Server:
             if not fault.again or number + 1 == settings.attempts or clock() + wait >= end:
                 break
             await asyncio.sleep(wait)
-        assert fault is not None  # there is at least one attempt
         return fault
 
     def _wait(self, fault: Fault, number: int, stream: Stream) -> float:
@@ -126,12 +134,12 @@ class Server:
             EnvironmentFailure: the fault says that nothing can be asked any more.
         """
         if fault.stops:
-            raise EnvironmentFailure(f"{self._settings.url}: {fault.stops} ({fault.value})")
+            raise self._stopped(f"cannot be asked: {fault.stops} ({fault.value})")
         if fault.wait is not None:
             if fault.wait > self._settings.deadline:
-                raise EnvironmentFailure(
-                    f"{self._settings.url} asks to wait {fault.wait:g} s ({fault.value}), longer "
-                    "than `deadline`: run again then; what was answered is kept"
+                raise self._stopped(
+                    f"asks to wait {fault.wait:g} s ({fault.value}), longer than `deadline`: run "
+                    "again then; what was answered is kept"
                 )
             self._rates.pause(fault.wait)
         most = min(LONGEST_PAUSE, self._settings.pause * 2**number)

@@ -3,8 +3,8 @@
 Requests go out from an event loop in a thread of its own, so many at once; faults that pass are
 waited for, others fail their request alone. Knows nothing of samples or notations.
 
-What one request costs here, 64 at once against a server on loopback: 0.3 ms of CPU; 0.10 of that
-is aiohttp's, where httpx would take 0.65.
+One request costs 0.25 ms of CPU here, 64 at once against a server on loopback, and 0.9 ms with
+three photos of 100 kB that no other one has. 0.10 ms of that is aiohttp's; httpx takes 0.65.
 """
 
 from __future__ import annotations
@@ -195,7 +195,9 @@ class EndpointSession(Session):
                     return self._look_up(heard.body)
                 fault = self._server.fault(heard)
                 if fault.stops and heard.status not in (404, 405):
-                    raise EnvironmentFailure(f"{self._settings.url}: {fault.stops} ({fault.value})")
+                    raise EnvironmentFailure(
+                        f"{self._settings.url} cannot be asked: {fault.stops} ({fault.value})"
+                    )
                 if heard.status < 500:
                     return None  # it is up, and does not tell; the first request will
             if time.monotonic() >= end:
