@@ -77,6 +77,17 @@ def completion(body: Any) -> dict[str, Any]:
     return {"id": "1", "object": "chat.completion", "choices": choices[::-1], "usage": usage}
 
 
+def error(status: int, message: str, **fields: Any) -> Way:
+    """An error as OpenAI words it."""
+    return Way(status=status, body={"error": {"message": message, "code": status, **fields}})
+
+
+def choice(**fields: Any) -> Way:
+    """A proper answer but for some fields of its one choice."""
+    usual: dict[str, Any] = {"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}
+    return Way(body={"choices": [usual | fields]})
+
+
 class FaultyServer:
     """`way` says how the nth request, counted from 0, with this body is to be answered."""
 

@@ -27,7 +27,7 @@ from endpoint_requests import (
 from faulty_server import MODEL, Way, completion, serving, texts_of
 
 from mgdata.data import Sampling
-from mgdata.errors import EnvironmentFailure, UsageError
+from mgdata.errors import UsageError
 from mgdata.teacher.backends.endpoint import AHEAD, Endpoint
 
 SHAS = tuple(STORED)
@@ -388,14 +388,3 @@ def test_a_request_costs_less_than_a_millisecond_of_cpu() -> None:
             child.wait(10)
     print(f"{1e3 * cost:.3f} ms of CPU a request")
     assert count == 2000 and cost < 1e-3
-
-
-def test_a_server_that_is_still_starting_is_waited_for() -> None:
-    with serving() as server:
-        server.goes_down()
-        with pytest.raises(EnvironmentFailure, match="cannot be reached"):
-            asked(server, requests(1))
-        timer = threading.Timer(0.5, server.comes_back)
-        timer.start()
-        assert asked(server, requests(1), wait=10.0)["key-0"].finish == "stop"
-        timer.join()
