@@ -18,6 +18,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mgdata.corpora.looked import Looked
 from mgdata.corpora.mc_bench import McBench, groups
 from mgdata.corpora.mig_bench import MigBench
 from mgdata.data import Drop, Image, Record, Target, Turn
@@ -200,9 +201,18 @@ class MigBenchItems:
 class _Sizeless(MigBench):
     """Reads a copy without pixels: an image that is not there passes for a square."""
 
-    def _header(self, path: str, headers: dict[str, Header | Rejected]) -> Header:
+    def looked(self) -> Looked:
+        """Headers of images that need not be there."""
+        return _Squares(self.root)
+
+
+class _Squares(Looked):
+    """An image that is not there passes for a square."""
+
+    def header(self, path: str) -> Header:
+        """The header of one image; raises `Rejected` where it is there and cannot be read."""
         try:
-            return super()._header(path, headers)
+            return super().header(path)
         except Rejected as error:
             if error.reason != "missing image":
                 raise

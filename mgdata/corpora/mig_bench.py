@@ -138,7 +138,7 @@ class MigBench(Corpus):
             yield from self._names(raw)
             return
         items, faults = _checked(raw)
-        looked = Looked(self.root)
+        looked = self.looked()
         for position, found in enumerate(raw):
             key = _key(found, position)
             try:
@@ -217,6 +217,10 @@ class MigBench(Corpus):
             regions=regions,
             license=self.license,
         )
+
+    def looked(self) -> Looked:
+        """Where the headers of its images are had from."""
+        return Looked(self.root)
 
     def _base(self) -> str:
         return FOLDER if self.root.exists(FOLDER + "images") else ""
