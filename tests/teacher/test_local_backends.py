@@ -110,10 +110,11 @@ def test_arguments_of_the_engine_come_from_settings_and_the_recipe_s_own_win():
         checkpoint="a/b", images=5, max_pixels=9, engine={"seed": 3, "swap": 1}
     ).arguments()
     assert found["limit_mm_per_prompt"] == {"image": 5, "video": 0}
-    assert found["mm_processor_kwargs"] == {"max_pixels": 9}
+    assert found["mm_processor_kwargs"] == {"size": {"shortest_edge": 4, "longest_edge": 9}}
     assert (found["model"], found["seed"], found["swap"]) == ("a/b", 3, 1)
     assert "enable_chunked_prefill" not in found
-    assert Vllm(checkpoint="a/b", device="cpu").arguments()["enable_chunked_prefill"] is False
+    small = Vllm(checkpoint="a/b", device="cpu").arguments({})
+    assert small["enable_chunked_prefill"] is False and small["mm_processor_kwargs"] is None
 
 
 def test_what_an_engine_says_is_the_same_each_time():

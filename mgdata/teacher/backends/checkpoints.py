@@ -68,6 +68,29 @@ def engine_package(name: str, way_out: str) -> Any:
         ) from error
 
 
+def limit_pixels(processor: Any, least: int | None, most: int | None) -> dict[str, int]:
+    """Set how many pixels a processor makes of a picture; its `size` argument, empty if unchanged.
+
+    Works for processors that keep these two limits as `shortest_edge` and `longest_edge`, which
+    are numbers of pixels there: those of Qwen2-VL and its successors.
+
+    Raises:
+        EnvironmentFailure: this processor has no such limits.
+    """
+    limits = {"shortest_edge": least, "longest_edge": most}
+    asked = {name: pixels for name, pixels in limits.items() if pixels is not None}
+    if not asked:
+        return {}
+    size = dict(processor.image_processor.size)
+    if not size.keys() >= limits.keys():
+        raise EnvironmentFailure(
+            f"{type(processor).__name__} has no limits on pixels but {size}: leave out min_pixels "
+            "and max_pixels"
+        )
+    processor.image_processor.size = size | asked
+    return size | asked
+
+
 def _stated(folder: Path) -> Iterator[tuple[str, int, int]]:
     """Files by path, size and time of change, sorted; what is no part of a model is left out."""
     for path in sorted(folder.iterdir()):

@@ -20,7 +20,7 @@ from mgdata.data import Reply, Request, Sampling, Scalar
 from mgdata.errors import EnvironmentFailure, Rejected
 from mgdata.plugins import Backend, Session
 from mgdata.teacher.backends.chat import Chat, Pictures, failed
-from mgdata.teacher.backends.checkpoints import engine_package, named
+from mgdata.teacher.backends.checkpoints import engine_package, limit_pixels, named
 from mgdata.teacher.backends.feed import batches
 
 SEEDS = 1 << 63
@@ -275,10 +275,8 @@ def _loaded(settings: Transformers) -> tuple[Any, Any]:
         "revision": settings.revision,
         "trust_remote_code": settings.trust_remote_code,
     }
-    pixels = {"min_pixels": settings.min_pixels, "max_pixels": settings.max_pixels}
-    processor = automatic.AutoProcessor.from_pretrained(
-        settings.checkpoint, **source, **{key: value for key, value in pixels.items() if value}
-    )
+    processor = automatic.AutoProcessor.from_pretrained(settings.checkpoint, **source)
+    limit_pixels(processor, settings.min_pixels, settings.max_pixels)
     processor.tokenizer.padding_side = "left"
     model = automatic.AutoModelForImageTextToText.from_pretrained(
         settings.checkpoint, dtype=settings.dtype, **source

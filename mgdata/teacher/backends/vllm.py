@@ -13,7 +13,7 @@ import asyncio
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -24,7 +24,7 @@ from mgdata.data import Reply, Request, Scalar
 from mgdata.errors import EnvironmentFailure, Rejected
 from mgdata.plugins import Backend, Session
 from mgdata.teacher.backends.chat import Chat, Pictures, failed
-from mgdata.teacher.backends.checkpoints import engine_package, named
+from mgdata.teacher.backends.checkpoints import engine_package, limit_pixels, named
 from mgdata.teacher.backends.feed import in_flight
 
 DECODERS = 4
@@ -96,9 +96,8 @@ class Vllm(Backend):
         """GPUs that one session takes: none on a CPU build."""
         return 0.0 if self.device == "cpu" else float(self.tensor_parallel_size)
 
-    def arguments(self) -> dict[str, Any]:
-        """All that `vllm.AsyncEngineArgs` is given."""
-        pixels = {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
+    def arguments(self, size: Mapping[str, int]) -> dict[str, Any]:
+        """All that `vllm.AsyncEngineArgs` is given; `size` as from `checkpoints.limit_pixels`."""
         return {
             "model": self.checkpoint,
             "revision": self.revision,
@@ -107,7 +106,7 @@ class Vllm(Backend):
             "max_num_seqs": self.max_num_seqs,
             "tensor_parallel_size": self.tensor_parallel_size,
             "limit_mm_per_prompt": {"image": self.images, "video": 0},
-            "mm_processor_kwargs": {key: value for key, value in pixels.items() if value},
+            "mm_processor_kwargs": {"size": dict(size)} if size else None,
             "trust_remote_code": self.trust_remote_code,
             "enable_prefix_caching": True,
             "seed": 0,
@@ -140,14 +139,13 @@ class VllmSession(Session):
     def __init__(self, settings: Vllm, pictures: Pictures) -> None:
         self._settings = settings
         self._pictures = pictures
-        self._chat = Chat(
-            import_module("transformers").AutoProcessor.from_pretrained(
-                settings.checkpoint,
-                revision=settings.revision,
-                trust_remote_code=settings.trust_remote_code,
-            ),
-            settings.template,
+        processor = import_module("transformers").AutoProcessor.from_pretrained(
+            settings.checkpoint,
+            revision=settings.revision,
+            trust_remote_code=settings.trust_remote_code,
         )
+        self._size = limit_pixels(processor, settings.min_pixels, settings.max_pixels)
+        self._chat = Chat(processor, settings.template)
         self._numbers = count()
         self._sendings: dict[str, int] = {}
         self._pool = ThreadPoolExecutor(DECODERS, thread_name_prefix="pictures")
@@ -180,7 +178,7 @@ class VllmSession(Session):
         self._pool.shutdown(cancel_futures=True)
 
     async def _started(self) -> Any:
-        asked = import_module("vllm").AsyncEngineArgs(**self._settings.arguments())
+        asked = import_module("vllm").AsyncEngineArgs(**self._settings.arguments(self._size))
         return import_module("vllm.v1.engine.async_llm").AsyncLLM.from_engine_args(asked)
 
     def _asked(self, request: Request) -> Future[Reply]:
