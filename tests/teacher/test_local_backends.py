@@ -106,9 +106,8 @@ def test_a_session_takes_as_many_gpus_as_its_model_is_spread_over():
 
 
 def test_arguments_of_the_engine_come_from_settings_and_the_recipe_s_own_win():
-    found = Vllm(
-        checkpoint="a/b", images=5, max_pixels=9, engine={"seed": 3, "swap": 1}
-    ).arguments()
+    made = Vllm(checkpoint="a/b", images=5, engine={"seed": 3, "swap": 1})
+    found = made.arguments({"shortest_edge": 4, "longest_edge": 9})
     assert found["limit_mm_per_prompt"] == {"image": 5, "video": 0}
     assert found["mm_processor_kwargs"] == {"size": {"shortest_edge": 4, "longest_edge": 9}}
     assert (found["model"], found["seed"], found["swap"]) == ("a/b", 3, 1)

@@ -286,7 +286,8 @@ def test_an_engine_that_dies_ends_the_stage_with_a_reason(checkpoint, shelf, ask
     (engine,) = set(engines()) - set(before)
     endless = Sampling(temperature=1.0, max_tokens=1900, ignore_eos=True)
     asked = other.answer(iter([ask(1, key="short"), *(ask(1, n, endless) for n in range(20))]))
-    assert next(asked).key == "short"
+    first = next(asked)
+    assert first.key == "short", first
     os.kill(engine, signal.SIGKILL)
     began = time.monotonic()
     with pytest.raises(EnvironmentFailure, match="engine has ended"):

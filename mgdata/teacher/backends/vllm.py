@@ -29,6 +29,8 @@ from mgdata.teacher.backends.feed import in_flight
 
 DECODERS = 4
 """Threads that read and decode pictures."""
+TRIES = 3
+"""How often a request with pictures is tried whose error may be another request's doing."""
 SEEDS = 1 << 63
 """Seeds are taken modulo this: vLLM's are signed."""
 
@@ -148,6 +150,7 @@ class VllmSession(Session):
         self._chat = Chat(processor, settings.template)
         self._numbers = count()
         self._sendings: dict[str, int] = {}
+        self._turn = asyncio.Lock()
         self._pool = ThreadPoolExecutor(DECODERS, thread_name_prefix="pictures")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="vllm")
@@ -175,6 +178,9 @@ class VllmSession(Session):
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        if self._llm is not None:
+            # vLLM leaves its sockets' context to the garbage collector, which may wait for it.
+            self._llm.engine_core.resources.ctx.destroy(linger=0)
         self._pool.shutdown(cancel_futures=True)
 
     async def _started(self) -> Any:
@@ -186,22 +192,24 @@ class VllmSession(Session):
 
     async def _replied(self, request: Request) -> Reply:
         reply = await self._tried(request)
-        if reply.reason == "server error" and request.pictures:
-            # The engine may have been told of a picture by a request that was refused then.
-            reply = await self._tried(request)
+        for _ in range(TRIES - 1):
+            if request.pictures and reply.reason == "server error":
+                reply = await self._tried(request)
         return reply
 
     async def _tried(self, request: Request) -> Reply:
         refusals, deaths = map(import_module, ("vllm.exceptions", "vllm.v1.engine.exceptions"))
         try:
-            prompt = await self._loop.run_in_executor(self._pool, self._prompt, request)
-            output = await self._generated(await self._processed(prompt), request)
-            reply = self._reply(request, output)
+            prompt = self._loop.run_in_executor(self._pool, self._prompt, request)
+            # Neighbours share a prompt: they go in by their order, whoever is decoded first.
+            async with self._turn:
+                processed = await self._processed(await prompt)
+            reply = self._reply(request, await self._generated(processed, request))
         except Rejected as error:
             return failed(request, error.reason, error.value or "")
         except refusals.VLLMClientError as error:
             reply = failed(request, _refusal(str(error)), steady(str(error)))
-        except (deaths.EngineDeadError, deaths.EngineGenerateError) as error:
+        except (deaths.EngineDeadError, deaths.EngineGenerateError, AssertionError) as error:
             if self._llm.errored:
                 raise _dead() from error
             reply = failed(request, "server error", steady(str(error.__cause__ or error)))
@@ -255,9 +263,9 @@ class VllmSession(Session):
     def _send_anew(self, request: Request) -> None:
         """Gives a failed request's pictures other names.
 
-        vLLM remembers here which pictures its engine has. Of a request that it refuses once they
-        are processed, as one that is too long by them, they are never sent, and whatever asks
-        about them later fails.
+        vLLM remembers here which pictures its engine has. Those of a request that it refuses once
+        they are processed, as one that is too long by them, are never sent; whoever asks about
+        them next has an error, or fails an assertion here while another's error is dealt with.
         """
         for one in request.pictures:
             self._sendings[one] = self._sendings.get(one, 0) + 1
