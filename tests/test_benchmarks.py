@@ -14,7 +14,7 @@ LINES = {
     "size": 1,
     "rerun": 1,
     "planning": 2,
-    "full": 2,
+    "full": 4,
     "tasks": 1,
     "score": 1,
     "memory": 2,
