@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import msgspec
 import pytest
@@ -346,11 +345,3 @@ def test_any_text_is_judged_with_one_of_the_reasons(text):
     for kind in ("direct", "reason"):
         found = trace(text, kind=kind)
         assert found.accepted or (found.reason in REASONS and found.value)
-
-
-def test_judging_a_direct_answer_again_and_again_is_quick():
-    whole, given_ = sample(ONE), answer(RIGHT)
-    start = time.process_time()
-    for _ in range(2000):
-        accept(given_, whole, QWEN3)
-    assert 2000 / (time.process_time() - start) > 8_000

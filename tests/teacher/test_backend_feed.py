@@ -112,7 +112,7 @@ def test_an_engine_that_hangs_is_given_up():
     began = time.monotonic()
     with pytest.raises(EnvironmentFailure, match=r"no answer for 0\.2 s with 2 requests"):
         list(in_flight(lambda _: Future(), map(request, range(9)), 2, 0.2))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_waiting_for_requests_is_no_hanging():

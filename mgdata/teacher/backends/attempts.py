@@ -142,8 +142,7 @@ class Server:
                     "again then; what was answered is kept"
                 )
             self._rates.pause(fault.wait)
-        most = min(LONGEST_PAUSE, self._settings.pause * 2**number)
-        return (fault.wait or 0.0) + most * stream.uniform()
+        return (fault.wait or 0.0) + backoff(self._settings.pause, number, stream)
 
     async def _attempt(
         self, body: bytes, seconds: float, read: Callable[[bytes], tuple[Read, int]]
@@ -219,3 +218,8 @@ def proxy_of(url: str) -> str | None:
     if urllib.request.proxy_bypass(f"{host}:{parts.port}" if parts.port else host):
         return None
     return urllib.request.getproxies().get(parts.scheme)
+
+
+def backoff(pause: float, number: int, stream: Stream) -> float:
+    """Seconds to wait after failed attempt `number`, from 0: anything up to twice the last most."""
+    return min(LONGEST_PAUSE, pause * 2**number) * stream.uniform()
