@@ -138,8 +138,7 @@ class RecordRows:
             if region.phrase:
                 phrases[name_hash(region.phrase)] = None
             if box is None:
-                areas.setdefault(label, 0.0)
-                smallest.setdefault(label, 0.0)
+                areas[label], smallest[label] = areas.get(label, 0.0), smallest.get(label, 0.0)
                 continue
             image = record.images[region.image]
             area = box.area / (image.width * image.height)
@@ -147,8 +146,7 @@ class RecordRows:
             smallest[label] = min(smallest.get(label) or area, area)
             if region.track is not None:
                 seen[region.track] = seen.get(region.track, 0) + 1
-        for expression in record.expressions:
-            phrases[name_hash(expression.text)] = None
+        phrases.update((name_hash(text.text), None) for text in record.expressions)
         row = (
             record.key,
             record.shape,
