@@ -337,3 +337,36 @@ class Trace(Flow, frozen=True, kw_only=True, omit_defaults=True):
     """Boxes of the answer, pixels of the sample's images."""
     scores: dict[str, float] = {}
     """How right it is, by name, whatever the thresholds."""
+
+
+class Lesson(Flow, frozen=True, kw_only=True, omit_defaults=True):
+    """One row of a release that a teacher had a part in: a sample, and what is taught with it."""
+
+    id: str
+    """Sixteen hex digits: of the sample where all of it is taught, else of what is."""
+    config: str
+    """Configuration of the release: `cot`, `direct`, `rl`, or the sample's own."""
+    sample: Sample
+    """Without the turns after the one that is taught."""
+    source: str
+    """Id of the sample it was made from."""
+    form: Literal["direct", "reason"] = "direct"
+    """The last answer is bare, or `<think>..</think><answer>..</answer>`."""
+    open: bool = False
+    """The last question is left unanswered: a model answers it, and a reward judges that."""
+    instruction: str = ""
+    """What the last question ends with, on a line of its own."""
+    reasoning: str = ""
+    """What stands before the last answer."""
+    pass_rate: float | None = None
+    """Share of the answers that were right."""
+    answers: int = 0
+    """Answers that this is a share of."""
+    kind: str = ""
+    """Kind of the prompt that the teacher was asked with; empty: it was not."""
+    model: str = ""
+    """The teacher, as `Answer.model`."""
+    words: str = ""
+    """Digest of the text that its prompt was made from."""
+    iou: float | None = None
+    """Mean IoU of the teacher's own boxes; the row's are those of the annotation."""

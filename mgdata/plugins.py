@@ -116,6 +116,10 @@ class Builder(ABC):
     """`one`, `many`, `none` or a mixture in words, for the list of tasks."""
     grouping: ClassVar[Grouping] = "alone"
     """What `groups` promises of the records it puts together; `mgdata.audit` checks it."""
+    steps: ClassVar[tuple[str, ...]] = ()
+    """Steps of reasoning that a teacher is given; empty: those of the association."""
+    drafts: ClassVar[bool] = False
+    """Whether its samples only list what is annotated, for a teacher to write a question about."""
 
     def groups(self, index: Index, rng: Stream) -> Iterator[Sequence[int]]:
         """Rows of the index that belong together, best first; called once a split.
@@ -258,6 +262,11 @@ class Backend(ABC):
     def gpus(self) -> float:
         """GPUs that one session takes."""
         return 0.0
+
+    @property
+    def sessions(self) -> int | None:
+        """Most sessions at once over the whole run; None: as many as there are workers for."""
+        return 1
 
     @abstractmethod
     def open(self, pictures: Callable[[str], bytes]) -> Session:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from mgdata.data import ROW_FORMAT, Answer, Drop, Record, Sample, Trace
+from mgdata.data import ROW_FORMAT, Drop, Record, Sample
 from mgdata.errors import StorageError
 from mgdata.identity import name_hash
 from mgdata.storage import Store
@@ -27,7 +27,7 @@ from mgdata.storage import Store
 # Its functions are made at import, unseen by type checkers.
 pc: Any = pyarrow.compute
 
-_META = {b"mgdata.row_format": str(ROW_FORMAT).encode()}
+META = {b"mgdata.row_format": str(ROW_FORMAT).encode()}
 
 RECORDS = pa.schema(
     [
@@ -52,7 +52,7 @@ RECORDS = pa.schema(
         ("longest", pa.int32()),
         ("record", pa.binary()),
     ],
-    metadata=_META,
+    metadata=META,
 )
 SAMPLES = pa.schema(
     [
@@ -68,33 +68,10 @@ SAMPLES = pa.schema(
         ("license", pa.string()),
         ("sample", pa.binary()),
     ],
-    metadata=_META,
-)
-ANSWERS = pa.schema(
-    [
-        ("sample", pa.string()),
-        ("turn", pa.int32()),
-        ("kind", pa.string()),
-        ("number", pa.int32()),
-        ("finish", pa.string()),
-        ("answer", pa.binary()),
-    ],
-    metadata=_META,
-)
-TRACES = pa.schema(
-    [
-        ("sample", pa.string()),
-        ("turn", pa.int32()),
-        ("kind", pa.string()),
-        ("number", pa.int32()),
-        ("accepted", pa.bool_()),
-        ("reason", pa.string()),
-        ("trace", pa.binary()),
-    ],
-    metadata=_META,
+    metadata=META,
 )
 LEDGER = pa.schema(
-    [(name, pa.string()) for name in ("key", "stage", "reason", "value")], metadata=_META
+    [(name, pa.string()) for name in ("key", "stage", "reason", "value")], metadata=META
 )
 
 _COCO_PHOTO = re.compile(r"(?:COCO_[a-z]+20[0-9]{2}_)?([0-9]{12})")
@@ -108,8 +85,6 @@ _REPEATED: Any = ["uri", "key", "license"]
 _encode = msgspec.json.Encoder().encode
 _record = msgspec.json.Decoder(Record).decode
 _sample = msgspec.json.Decoder(Sample).decode
-_answer = msgspec.json.Decoder(Answer).decode
-_trace = msgspec.json.Decoder(Trace).decode
 
 
 class RecordRows:
@@ -264,7 +239,9 @@ class RecordTables:
     """All record tables of a run as one, by row number; mapped, not read."""
 
     def __init__(self, store: Store, paths: Sequence[str]) -> None:
-        self._columns = [read_table(store.local(path)).column("record") for path in paths]
+        tables = [read_table(store.local(path)) for path in paths]
+        self._columns = [table.column("record") for table in tables]
+        self._keys = [table.column("key") for table in tables]
         self._starts = np.cumsum([0, *(len(column) for column in self._columns)]).tolist()
         self._kept: OrderedDict[int, Record] = OrderedDict()
 
@@ -279,6 +256,21 @@ class RecordTables:
         if len(self._kept) > 16:
             self._kept.popitem(last=False)
         return record
+
+    def by_key(self, keys: Collection[str]) -> dict[str, Record]:
+        """The records with these keys.
+
+        Raises:
+            StorageError: there is none with one of them.
+        """
+        wanted = pa.array(sorted(keys), pa.string())
+        found: dict[str, Record] = {}
+        for names, column in zip(self._keys, self._columns, strict=True):
+            places = pc.indices_nonzero(pc.is_in(names, value_set=wanted)).to_pylist()
+            found.update((names[at].as_py(), _record(column[at].as_buffer())) for at in places)
+        if missing := set(keys) - found.keys():
+            raise StorageError(f"there is no record {min(missing)} in the run's tables")
+        return found
 
 
 class SampleRows:
@@ -301,7 +293,7 @@ class SampleRows:
             sample.records[0],
             occurrence,
             [image.uri for image in images],
-            [_picture(image.sha256) for image in images],
+            [picture_number(image.sha256) for image in images],
             [image.bytes for image in images],
             sample.license,
             _encode(sample),
@@ -315,7 +307,7 @@ class SampleRows:
         pq.write_table(table, path, compression="zstd", use_dictionary=_REPEATED)
 
 
-def _picture(sha256: str | None) -> int:
+def picture_number(sha256: str | None) -> int:
     """The first 63 bits of a digest: tells millions of pictures apart in an eighth of its room."""
     return int((sha256 or "0")[:16], 16) >> 1
 
@@ -341,36 +333,6 @@ def decode_record(data: Any) -> Record:
 def decode_sample(data: Any) -> Sample:
     """A sample from its JSON column; raises `msgspec.ValidationError` where it does not fit."""
     return _sample(data)
-
-
-def write_answers(path: Path, answers: Sequence[Answer]) -> None:
-    """Write answers as one Parquet file."""
-    columns = {
-        **{name: [getattr(a, name) for a in answers] for name in ANSWERS.names[:4]},
-        "finish": [answer.reply.finish for answer in answers],
-        "answer": [_encode(answer) for answer in answers],
-    }
-    pq.write_table(pa.table(columns, schema=ANSWERS), path, compression="zstd")
-
-
-def read_answers(path: Path) -> list[Answer]:
-    """The answers of one file, in order; raises as `read_table`."""
-    return [_answer(row.as_buffer()) for row in read_samples(path, ["answer"]).column("answer")]
-
-
-def write_traces(path: Path, traces: Sequence[Trace]) -> None:
-    """Write traces as one Parquet file."""
-    columns = {
-        **{name: [getattr(t.answer, name) for t in traces] for name in TRACES.names[:4]},
-        **{name: [getattr(t, name) for t in traces] for name in ("accepted", "reason")},
-        "trace": [_encode(trace) for trace in traces],
-    }
-    pq.write_table(pa.table(columns, schema=TRACES), path, compression="zstd")
-
-
-def read_traces(path: Path) -> list[Trace]:
-    """The traces of one file, in order; raises as `read_table`."""
-    return [_trace(row.as_buffer()) for row in read_samples(path, ["trace"]).column("trace")]
 
 
 def write_ledger(path: Path, drops: Iterable[Drop]) -> None:

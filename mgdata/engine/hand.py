@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 from mgdata.engine.line import Line
-from mgdata.engine.stage import Stage
+from mgdata.engine.stage import Stage, close_all
 from mgdata.errors import EnvironmentFailure
 from mgdata.manifest import Entry, Shard, holder
 from mgdata.resources import versions
@@ -51,6 +51,10 @@ class Hand:
         """Say that no shards will follow the first `puts` of a stage."""
         if line := self._at(turn, stage, owner):
             line.drain(puts)
+
+    def close(self) -> None:
+        """Close what stages keep in this process, before it is killed."""
+        close_all()
 
     def _at(self, turn: int, stage: bytes, owner: str) -> Line | None:
         """The line of a stage, opened by whichever call comes first; None when it is past.

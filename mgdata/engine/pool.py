@@ -1,7 +1,8 @@
 """The Ray engine's workers: hired without waiting for any, greeted as they come, replaced.
 
 A cluster that lost a node may have no place for a replacement: whoever is left goes on, and the
-replacement joins when there is room. Knows nothing of shards.
+replacement joins when there is room. Workers are let go when what they keep is closed. Knows
+nothing of shards.
 """
 
 from __future__ import annotations
@@ -22,14 +23,21 @@ JOIN_SECONDS = 15.0
 """How long to wait at the start for the other workers once the first is there."""
 STILLBORN = 3
 """How many workers in a row may die before they say hello."""
+CLOSE_SECONDS = 20.0
+"""How long workers may take to close what they keep, all together."""
+
+_CLOSE = "close"
+"""Calls of this group have a thread of their own: a worker at work can be closed."""
 
 
 class Pool:
-    """Actors by what they said of themselves."""
+    """Actors by what they said of themselves. Each takes a CPU, or `gpus` GPUs."""
 
-    def __init__(self, tell: Tell, calls: int) -> None:
+    def __init__(self, tell: Tell, calls: int, gpus: float = 0) -> None:
         self._tell = tell
         self._calls = calls
+        self._gpus = gpus
+        self._takers: dict[str, list[Any]] = {}
         self._alone_since = time.monotonic()
         self._stillborn = 0
         self.actors: dict[Any, dict[str, Any]] = {}
@@ -41,8 +49,10 @@ class Pool:
         """Ask Ray for n more workers."""
         import ray
 
-        made: Any = ray.remote(Hand)
-        remote = made.options(num_cpus=1, max_concurrency=self._calls, scheduling_strategy="SPREAD")
+        made: Any = ray.remote(concurrency_groups={_CLOSE: 1})(Hand)
+        # The other pool has every CPU: a worker with a GPU must not wait for one.
+        taken = {"num_gpus": self._gpus, "num_cpus": 0} if self._gpus else {"num_cpus": 1}
+        remote = made.options(**taken, max_concurrency=self._calls, scheduling_strategy="SPREAD")
         for _ in range(n):
             actor = remote.remote(_search_path())
             self.coming[actor.hello.remote()] = actor
@@ -85,6 +95,19 @@ class Pool:
         self.actors[actor] = facts
         self._tell("worker started", {"node": facts["node"], "pid": facts["pid"]})
 
+    def takers(self, stage: str, most: int | None) -> list[Any]:
+        """The workers at hand that may have a stage's shards: at most `most`.
+
+        Always the same for a stage as long as they live, since they may keep something for it;
+        another takes the place of a lost one.
+        """
+        if most is None:
+            return list(self.actors)
+        before = [actor for actor in self._takers.get(stage, []) if actor in self.actors]
+        others = [actor for actor in self.actors if actor not in before]
+        self._takers[stage] = [*before, *others][:most]
+        return self._takers[stage]
+
     def lose(self, actor: Any) -> dict[str, Any]:
         """Take a dead worker out and hire another; what the dead one said of itself."""
         import ray
@@ -100,19 +123,47 @@ class Pool:
         """Raise where no worker has been there for too long."""
         if self.actors or time.monotonic() - self._alone_since < START_SECONDS:
             return
+        lacking = f"no {self._gpus:g} free GPUs on one node" if self._gpus else "no free CPU"
         raise EnvironmentFailure(
-            f"no Ray worker started within {START_SECONDS:.0f} s: the cluster has no free CPU, or "
+            f"no Ray worker started within {START_SECONDS:.0f} s: the cluster has {lacking}, or "
             "its nodes are gone; see `ray status`"
         )
 
     def dismiss(self) -> None:
-        """Let all of them go."""
+        """Let all of them go. Waits only for those that have something to close."""
         import ray
 
-        for actor in [*self.actors, *self.coming.values()]:
-            ray.kill(actor)
-        self.actors.clear()
-        self.coming.clear()
+        try:
+            self._close()
+        finally:
+            for actor in [*self.actors, *self.coming.values()]:
+                ray.kill(actor)
+            self.actors.clear()
+            self.coming.clear()
+
+    def _close(self) -> None:
+        """Have workers close what they keep; tell of those that could not, or not in time."""
+        import ray
+        from ray.exceptions import RayError
+
+        asked = {
+            actor.close.options(concurrency_group=_CLOSE).remote(): facts
+            for actor, facts in self.actors.items()
+        }
+        if not asked:
+            return
+        closed, late = ray.wait(list(asked), num_returns=len(asked), timeout=CLOSE_SECONDS)
+        why = dict.fromkeys(late, f"not done within {CLOSE_SECONDS:.0f} s")
+        for ref in closed:
+            try:
+                ray.get(ref)
+            except RayError as error:
+                why[ref] = _last_line(error)
+        for ref, reason in why.items():
+            facts = asked[ref]
+            self._tell(
+                "worker not closed", {"node": facts["node"], "pid": facts["pid"], "why": reason}
+            )
 
 
 def _search_path() -> list[str]:

@@ -1,6 +1,7 @@
 """The Ray engine: a pool of actors, local by default, a cluster by address.
 
-At most two shards are open a worker: one at work, one waiting beside it. A lost actor or node
+A stage that needs GPUs has a pool of its own, which stays until the engine is closed, so that a
+model stays loaded between two rounds of the stage while the CPU pool does other stages. At most two shards are open a worker: one at work, one waiting beside it. A lost actor or node
 gives its shards back to the queue and is replaced. Knows shards and entries, nothing else.
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mgdata.engine.pool import Pool
-from mgdata.engine.stage import Stage, Tell
+from mgdata.engine.stage import More, Needs, Stage, Tell, always, needs
 from mgdata.errors import EnvironmentFailure, UsageError
 from mgdata.manifest import Entry, Shard, holder
 from mgdata.storage import Store
@@ -44,7 +45,7 @@ STORE_BYTES = 256 * 1024 * 1024
 
 
 class RayEngine:
-    """A pool of `workers` actors. Ray starts with the first shard, not before."""
+    """A pool of at most `workers` actors, and one for GPUs. Ray starts with the first stage."""
 
     def __init__(
         self, tell: Tell, *, workers: int | None = None, address: str | None = None
@@ -52,51 +53,86 @@ class RayEngine:
         self._tell = tell
         self._workers = workers
         self._address = address
-        self._pool: Pool | None = None
+        self._pools: dict[Needs, Pool] = {}
         self._own = False
 
-    def run(self, stage: Stage, shards: Sequence[Shard]) -> Iterator[Entry]:
-        """Entries in the order of completion."""
-        yield from _Round(self._start(), self._tell, stage, shards).entries()
+    def run(self, stage: Stage, shards: Sequence[Shard], more: More = always) -> Iterator[Entry]:
+        """Entries in the order of completion, until `more` says False."""
+        yield from _Round(self._pool(stage), self._tell, stage, shards, more).entries()
 
     def close(self) -> None:
         """Let the workers go, and a Ray that was started here."""
         import ray
 
-        if self._pool:
-            self._pool.dismiss()
-            self._pool = None
-        if self._own:
-            ray.shutdown()
-            self._own = False
+        try:
+            while self._pools:
+                self._pools.popitem()[1].dismiss()
+        finally:
+            if self._own:
+                ray.shutdown()
+                self._own = False
 
-    def _start(self) -> Pool:
+    def _pool(self, stage: Stage) -> Pool:
+        """The workers for a stage, hired with the first that needs their like."""
         import ray
 
-        if self._pool:
-            return self._pool
+        said = needs(stage)
+        like = said if said.gpus else Needs()
+        if like in self._pools:
+            return self._pools[like]
         begin = time.monotonic()
-        if not ray.is_initialized():
-            if self._address:
-                knock(self._address)
-            self._own = True
-            if len(tempfile.gettempdir()) > LONGEST_TEMP:
-                os.environ.setdefault("RAY_TMPDIR", "/tmp")
-            try:
-                ray.init(**self._options())
-            except (OSError, RuntimeError, ValueError) as error:
-                raise EnvironmentFailure(
-                    f"Ray did not start{f' at {self._address}' if self._address else ''}: {error}; "
-                    "check the address, or use --engine serial"
-                ) from error
-        workers = self._workers or int(ray.cluster_resources().get("CPU", 1))
-        self._pool = Pool(self._tell, OPEN + 1)  # a call to drain comes beside those to run
-        self._pool.hire(workers)
-        self._pool.gather()
-        self._tell("engine started", {"workers": workers, "seconds": time.monotonic() - begin})
-        return self._pool
+        self._connect()
+        if like.gpus:
+            workers = self._places(stage.name, like)
+            for other in [other for other in self._pools if other.gpus]:
+                self._pools.pop(other).dismiss()  # it may hold the very GPUs
+        else:
+            workers = self._workers or int(ray.cluster_resources().get("CPU", 1))
+        # A call to drain comes beside those to run.
+        pool = self._pools[like] = Pool(self._tell, OPEN + 1, like.gpus)
+        pool.hire(workers)
+        pool.gather()
+        facts = {"workers": workers, "seconds": time.monotonic() - begin}
+        self._tell("engine started", facts | ({"gpus": workers * like.gpus} if like.gpus else {}))
+        return pool
+
+    def _connect(self) -> None:
+        import ray
+
+        if ray.is_initialized():
+            return
+        if self._address:
+            knock(self._address)
+        self._own = True
+        if len(tempfile.gettempdir()) > LONGEST_TEMP:
+            os.environ.setdefault("RAY_TMPDIR", "/tmp")
+        try:
+            ray.init(**self._options())
+        except (OSError, RuntimeError, ValueError) as error:
+            raise EnvironmentFailure(
+                f"Ray did not start{f' at {self._address}' if self._address else ''}: {error}; "
+                "check the address, or use --engine serial"
+            ) from error
+
+    def _places(self, stage: str, like: Needs) -> int:
+        """How many workers of `like.gpus` GPUs the cluster's nodes take, and are wanted."""
+        import ray
+
+        nodes: list[Any] = ray.nodes()
+        gpus = [node["Resources"].get("GPU", 0.0) for node in nodes if node["Alive"]]
+        places = sum(int(has // like.gpus) for has in gpus)
+        if not places:
+            where = f"the cluster at {self._address}" if self._address else "the cluster"
+            spread = f" on {len(gpus)} nodes, {max(gpus):g} at most on one" if len(gpus) > 1 else ""
+            raise EnvironmentFailure(
+                f"stage {stage} takes {like.gpus:g} GPUs a worker and {where} has "
+                f"{sum(gpus):g}{spread}: name a cluster that has them with --address, or take "
+                "what needs fewer"
+            )
+        return min(wanted for wanted in (places, self._workers, like.most) if wanted)
 
     def _options(self) -> dict[str, Any]:
+        """What `ray.init` is told. Nothing of GPUs: it finds those that are there."""
         told: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self._address:
             return told | {"address": self._address}
@@ -125,13 +161,17 @@ def knock(address: str) -> None:
 class _Round:
     """One stage's shards, from the queue to their entries."""
 
-    def __init__(self, pool: Pool, tell: Tell, stage: Stage, shards: Sequence[Shard]) -> None:
+    def __init__(
+        self, pool: Pool, tell: Tell, stage: Stage, shards: Sequence[Shard], more: More
+    ) -> None:
         import cloudpickle
         import ray
 
         self._pool = pool
         self._tell = tell
         self._name = stage.name
+        self._most = needs(stage).most
+        self._more: More | None = more
         self._queue = deque(shards)
         self._flying: dict[Any, tuple[Any, Shard]] = {}
         self._losses: dict[str, int] = {}
@@ -141,15 +181,18 @@ class _Round:
         self._work = (turn, ray.put(cloudpickle.dumps(stage)), holder(Store(stage.out)))
 
     def entries(self) -> Iterator[Entry]:
-        """Entries as they come, until every shard has one."""
+        """Entries as they come, until every shard has one, or no more are wanted."""
         import ray
 
         while self._queue or self._flying:
             self._fill()
+            if not self._queue and not self._flying:
+                return
             self._drain()
             refs = [*self._flying, *self._pool.coming]
             ready, _ = ray.wait(refs, num_returns=1, timeout=5.0)
-            self._pool.check()
+            if not ready:
+                self._pool.check()
             for ref in ready:
                 if ref in self._pool.coming:
                     self._pool.greet(ref)
@@ -176,7 +219,8 @@ class _Round:
         So a shard that kills its workers takes no other down with it a second time, and the
         blame falls on the right one.
         """
-        load: dict[Any, list[Shard]] = {actor: [] for actor in self._pool.actors}
+        takers = self._pool.takers(self._name, self._most)
+        load: dict[Any, list[Shard]] = {actor: [] for actor in takers}
         for actor, shard in self._flying.values():
             load[actor].append(shard)
         while self._queue and load:
@@ -186,9 +230,17 @@ class _Round:
                 del load[actor]
             elif held and self._suspect(self._queue[0]):
                 return
+            elif not self._wanted():
+                self._queue.clear()
             else:
                 held.append(self._queue.popleft())
                 self._give(actor, held[-1])
+
+    def _wanted(self) -> bool:
+        """Whether another shard may be handed out. After the first no, nobody is asked again."""
+        if self._more and not self._more():
+            self._more = None
+        return self._more is not None
 
     def _suspect(self, shard: Shard) -> bool:
         return shard.name in self._losses

@@ -6,8 +6,9 @@ For previews, debugging and most tests; the reference that every other engine mu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
-from mgdata.engine.stage import Stage, Tell, unfinished
+from mgdata.engine.stage import More, Stage, Tell, always, close_all, unfinished
 from mgdata.manifest import Entry, Shard
 
 
@@ -17,21 +18,27 @@ class SerialEngine:
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
 
-    def run(self, stage: Stage, shards: Sequence[Shard]) -> Iterator[Entry]:
-        """Entries in the order of `shards`."""
+    def run(self, stage: Stage, shards: Sequence[Shard], more: More = always) -> Iterator[Entry]:
+        """Entries in the order of `shards`, until `more` says False."""
         waiting: set[str] = set()
 
         def fed() -> Iterator[Shard]:
             for shard in shards:
+                if not more():
+                    return
                 self._tell("shard started", {"stage": stage.name, "shard": shard.name})
                 waiting.add(shard.name)
                 yield shard
 
-        for entry in stage.open()(fed()):
+        feed = fed()
+        if (first := next(feed, None)) is None:  # nothing to do: a worker may be dear to open
+            return
+        for entry in stage.open()(chain([first], feed)):
             waiting.discard(entry.name)
             yield entry
         if waiting:
             raise unfinished(stage, waiting)
 
     def close(self) -> None:
-        """Nothing to let go."""
+        """Close what stages keep in this process."""
+        close_all()

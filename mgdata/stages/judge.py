@@ -17,8 +17,8 @@ from mgdata.plugins import Notation
 from mgdata.stages.finish import Finish
 from mgdata.stages.picked import picked
 from mgdata.storage import Store
-from mgdata.tables import read_answers, write_traces
 from mgdata.teacher.acceptance import Acceptance, accept, direct_iou
+from mgdata.teacher.tables import read_answers, write_traces
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,19 @@
-"""Samples of finished tables, by row: what the stages after building begin with."""
+"""Samples and lessons of finished tables, by row: what the stages after building begin with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
-from mgdata.data import Sample
+from mgdata.data import Lesson, Sample
 from mgdata.errors import StorageError
 from mgdata.storage import Store
 from mgdata.tables import decode_sample, read_samples
+from mgdata.teacher.tables import decode_lesson
+
+T = TypeVar("T")
 
 Picks = Sequence[tuple[str, Sequence[int]]]
 """Sample tables by path, each with rows of it."""
@@ -21,10 +25,19 @@ def picked(store: Store, picks: Picks) -> Iterator[Sample]:
     Raises:
         StorageError: a table or a row of it that is no sample.
     """
+    yield from _picked(store, picks, "sample", decode_sample)
+
+
+def picked_lessons(store: Store, picks: Picks) -> Iterator[Lesson]:
+    """The picked lessons, in order; raises as `picked`."""
+    yield from _picked(store, picks, "lesson", decode_lesson)
+
+
+def _picked(store: Store, picks: Picks, name: str, decode: Callable[[Any], T]) -> Iterator[T]:
     for path, rows in picks:
-        column = read_samples(store.local(path), ["sample"]).column("sample")
+        column = read_samples(store.local(path), [name]).column(name)
         for row in rows:
             try:
-                yield decode_sample(column[row].as_buffer())
+                yield decode(column[row].as_buffer())
             except msgspec.MsgspecError as error:
-                raise StorageError(f"{path}, row {row}: not a sample: {error}") from error
+                raise StorageError(f"{path}, row {row}: not a {name}: {error}") from error

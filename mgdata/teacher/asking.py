@@ -14,6 +14,7 @@ import msgspec
 
 from mgdata.data import PromptKind, Request, Sample, Sampling
 from mgdata.identity import digest
+from mgdata.plugins import Backend
 from mgdata.teacher.forms import Form
 from mgdata.teacher.prompts import Prompt
 
@@ -47,7 +48,8 @@ def requests(
         seed: The recipe's.
         sample: What is asked about; travels with the request for a backend that is no model.
         turn: Position of the turn.
-        about: What a seed hangs on where there is no sample, as the uri of an image.
+        about: What seeds hang on in place of sample and turn, as the digest of what is asked:
+            then whoever asks it gets the same answers.
         first: Number of the first answer; the answers of a later round go on from the last one.
         form: What each answer is held to.
 
@@ -57,13 +59,13 @@ def requests(
     slots = prompt.user.count("<image>")
     if slots != len(pictures):
         raise ValueError(f"the prompt has {slots} picture slots, and {len(pictures)} pictures")
-    subject = about if sample is None else sample.id
-    if subject is None:
+    if about is None and sample is None:
         raise ValueError("a request needs a sample, or `about` to hang its seed on")
+    subject, place = (about, 0) if about is not None or sample is None else (sample.id, turn)
     asked = prompt_digest(prompt, pictures)
     made: list[Request] = []
     for number in range(first, first + n):
-        own = answer_seed(seed, subject, turn, prompt.kind, number)
+        own = answer_seed(seed, str(subject), place, prompt.kind, number)
         made.append(
             Request(
                 key=key(asked, model, sampling, own, form.schema, form.pattern),
@@ -121,3 +123,8 @@ def key(
 def _encoded(sampling: Sampling) -> bytes:
     # Without its defaults, so that a setting yet to come leaves the keys of old answers alone.
     return msgspec.json.encode(sampling)
+
+
+def model_of(backend_name: str, backend: Backend) -> str:
+    """A model as keys and answers name it: `vllm:Qwen/Qwen2.5-VL-7B@main`."""
+    return f"{backend_name}:{backend.model}"

@@ -25,9 +25,9 @@ from mgdata.plugins import Backend, Session
 from mgdata.stages.answer import JOURNAL, Ask
 from mgdata.stages.picked import picked
 from mgdata.storage import Root, Store
-from mgdata.tables import read_answers
 from mgdata.teacher.backends.scripted import Scripted
 from mgdata.teacher.journal import Journal
+from mgdata.teacher.tables import read_answers
 
 ASKS: list[tuple[str, int, int]] = [("reason", 0, 2), ("direct", 0, 1)]
 A_SHARD = 5

@@ -13,9 +13,10 @@ from mgdata.manifest import Entry, Shard
 from mgdata.notations.json import Json
 from mgdata.stages.judge import Judge
 from mgdata.storage import Store
-from mgdata.tables import read_ledger, read_traces
+from mgdata.tables import read_ledger
 from mgdata.teacher.acceptance import FAILURES, Acceptance, Gain
 from mgdata.teacher.backends.scripted import Scripted
+from mgdata.teacher.tables import read_traces
 
 ASKS = [("direct", 0, 1), ("reason", 0, 2)]
 FOUND: dict[str, set[str]] = {

@@ -98,6 +98,11 @@ class Vllm(Backend):
         """GPUs that one session takes: none on a CPU build."""
         return 0.0 if self.device == "cpu" else float(self.tensor_parallel_size)
 
+    @property
+    def sessions(self) -> int | None:
+        """As many as there are GPUs for; on a CPU, which one keeps busy, one."""
+        return None if self.gpus else 1
+
     def arguments(self, size: Mapping[str, int]) -> dict[str, Any]:
         """All that `vllm.AsyncEngineArgs` is given; `size` as from `checkpoints.limit_pixels`."""
         return {
