@@ -22,6 +22,8 @@ from mgdata.plugins import Builder, Corpus, Filter, Measure, Notation
 from mgdata.resources import recipes
 from mgdata.schema import faults, nearest, schema_of
 from mgdata.storage import Root
+from mgdata.teacher.section import TeacherSection
+from mgdata.teachers import Teacher, make_teacher
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -142,6 +144,8 @@ class Recipe(Flow, frozen=True, kw_only=True):
     """How reading is cut up."""
     build: BuildSection = BuildSection()
     """How building is cut up."""
+    teacher: TeacherSection | None = None
+    """A model that answers the samples; its rows are what is published."""
     release: ReleaseSection = ReleaseSection()
     """What the published files look like."""
     limits: Limits = Limits()
@@ -158,6 +162,7 @@ class Loaded(Flow, frozen=True, kw_only=True):
     measures: dict[str, Measure]
     filters: dict[str, Filter]
     notation: Notation
+    teacher: Teacher | None = None
 
     @property
     def roots(self) -> dict[str, Root]:
@@ -174,6 +179,8 @@ class Loaded(Flow, frozen=True, kw_only=True):
         """Digest of all the recipe says, settings and counts, and of others' plug-ins' source."""
         made = (self.corpora, self.builders, self.measures, self.filters)
         plugins = [self.notation, *(plugin for found in made for plugin in found.values())]
+        if self.teacher:
+            plugins += [self.teacher.backend, self.teacher.notation]
         modules = {type(plugin).__module__ for plugin in plugins}
         others = sorted(m for m in modules if m.partition(".")[0] not in ("mgdata", "builders"))
         text = msgspec.json.encode(self.recipe, order="sorted")
@@ -250,6 +257,11 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
         builders[name] = made("builders", builder, task.settings, f"{key}.with")
     written = recipe.release
     registry.find("notations", written.notation, f"{file}: release.notation", file.parent)
+    teacher = None
+    if recipe.teacher:
+        configs = {name: task.config or name for name, task in recipe.tasks.items()}
+        own = (written.notation, written.settings)
+        teacher = make_teacher(recipe.teacher, builders, configs, own, str(file))
     return Loaded(
         recipe=recipe,
         path=str(file),
@@ -258,6 +270,7 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
         measures=measures,
         filters=filters,
         notation=made("notations", written.notation, written.settings, "release.with"),
+        teacher=teacher,
     )
 
 

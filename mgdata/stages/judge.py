@@ -25,8 +25,10 @@ from mgdata.teacher.tables import read_answers, write_traces
 class Judge:
     """Judges a teacher's answers.
 
-    A shard's payload is `{"picks", "answers"}`: rows of sample tables, `[path, rows]` each, and the
-    files with answers to these samples, of one round or several.
+    A shard's payload is `{"picks", "answers", "beside"}`: rows of sample tables, `[path, rows]`
+    each, the files with answers to these samples, and files of earlier rounds with direct answers
+    that they are compared with. Counts what became of every answer as `trace|task|kind|reason`,
+    with `accepted` for a reason where there is none.
     """
 
     out: str
@@ -43,37 +45,47 @@ class Judge:
         store = Store(self.out)
         for shard in shards:
             finish, counts = Finish(store, shard), Counter[str]()
-            answers = [
-                answer
-                for path in shard.payload["answers"]
-                for answer in read_answers(store.local(path))
-            ]
+            answers = _read(store, shard.payload["answers"])
+            beside = [a for a in _read(store, shard.payload["beside"]) if a.kind == "direct"]
             samples = list(picked(store, shard.payload["picks"]))
-            traces = list(self._traces(samples, answers))
+            traces = list(self._traces(samples, answers, beside))
+            tasks = {sample.id: sample.task for sample in samples}
             finish.table(
                 "traces", ".parquet", lambda path, traces=traces: write_traces(path, traces)
             )
             for trace in traces:
-                counts[f"answered={trace.answer.kind}"] += 1
-                counts[f"accepted={trace.answer.kind}"] += trace.accepted
+                answer, became = trace.answer, trace.reason or "accepted"
+                counts[f"trace|{tasks[answer.sample]}|{answer.kind}|{became}"] += 1
             yield finish.entry(len(traces), counts, map(_rejected, _bad(traces)))
 
-    def _traces(self, samples: Iterable[Sample], answers: Iterable[Answer]) -> Iterator[Trace]:
+    def _traces(
+        self, samples: Iterable[Sample], answers: Iterable[Answer], earlier: Iterable[Answer]
+    ) -> Iterator[Trace]:
         """Every answer judged, by sample, turn, kind and number; direct ones come first."""
-        by_turn: defaultdict[tuple[str, int], list[Answer]] = defaultdict(list)
-        for answer in answers:
-            by_turn[answer.sample, answer.turn].append(answer)
+        by_turn, before = _by_turn(answers), _by_turn(earlier)
         for sample in samples:
             for turn in range(len(sample.turns)):
-                found = sorted(by_turn[sample.id, turn], key=_order)
+                found = sorted(by_turn.get((sample.id, turn), ()), key=_order)
                 direct = [self._judged(a, sample) for a in found if a.kind == "direct"]
                 yield from direct
-                beside = direct_iou(direct)
+                known = [self._judged(a, sample) for a in before.get((sample.id, turn), ())]
+                beside = direct_iou([*known, *direct])
                 for answer in found[len(direct) :]:
                     yield accept(answer, sample, self.notation, self.acceptance, direct=beside)
 
     def _judged(self, answer: Answer, sample: Sample) -> Trace:
         return accept(answer, sample, self.notation, self.acceptance)
+
+
+def _read(store: Store, paths: Iterable[str]) -> list[Answer]:
+    return [answer for path in paths for answer in read_answers(store.local(path))]
+
+
+def _by_turn(answers: Iterable[Answer]) -> dict[tuple[str, int], list[Answer]]:
+    found: defaultdict[tuple[str, int], list[Answer]] = defaultdict(list)
+    for answer in answers:
+        found[answer.sample, answer.turn].append(answer)
+    return dict(found)
 
 
 def _order(answer: Answer) -> tuple[bool, str, int]:

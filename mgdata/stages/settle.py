@@ -23,7 +23,7 @@ pc: Any = pyarrow.compute
 
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
-COLUMNS = ("id", "group", "row", "uri", "pictures", "bytes")
+COLUMNS = ("id", "group", "row", "uri", "turns", "pictures", "bytes")
 """What the driver reads of a sample table."""
 
 

@@ -83,6 +83,8 @@ class Write(Flow, frozen=True, kw_only=True):
     """Have each object's name checked against its box and made a phrase first."""
     most_objects: _Positive = 1
     """Most objects that an answer may have."""
+    rows: dict[str, _Positive] = msgspec.field(default_factory=dict)
+    """Most rows by section of `tasks`; all questions that hold where left out."""
     questions: _Positive = 1
     """Questions written for a group of images; those that hold are rows."""
     shown: bool = True

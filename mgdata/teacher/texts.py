@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import msgspec
 
@@ -43,6 +43,8 @@ SLOTS = {
     "text": "",
     "reply_direct": "",
     "reply_thought": "",
+    "instruct_reason": "",
+    "instruct_direct": "",
     "caption": "least most",
     "picture": "",
     "refine": "box name least most rivals reply",
@@ -136,6 +138,11 @@ def default_steps(association: Association, kind: Kind) -> tuple[str, ...]:
 def across(association: Association, kind: Kind) -> tuple[str, ...]:
     """Steps of a trajectory between the first and the last, likewise."""
     return texts().across[association if kind == "boxes" else "words"]
+
+
+def instruction(form: Literal["direct", "reason"], own: str | None = None) -> str:
+    """What a question of a released row ends with, so that a model knows which form is wanted."""
+    return (write(f"instruct_{form}") if own is None else own).strip()
 
 
 def numbered(steps: Sequence[str]) -> str:
