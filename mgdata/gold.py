@@ -7,12 +7,12 @@ asked are read, never an image. It knows no prediction and no notation.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -27,6 +27,8 @@ from mgdata.headers import Header
 from mgdata.schema import nearest
 from mgdata.storage import Store, filesystem
 from mgdata.validity import box_fault
+
+T = TypeVar("T")
 
 BENCHMARKS = ("mig_bench", "mc_bench")
 """Corpora that can be scored against by name."""
@@ -108,18 +110,29 @@ class Release:
         Raises:
             UsageError: the file cannot be read as one of a release.
         """
+        return self.read(part, _COLUMNS, lambda table, _: _rows(table))
+
+    def read(
+        self, part: str, columns: list[str], made: Callable[[pa.Table, int], Iterator[T]]
+    ) -> Iterator[T]:
+        """What `made` makes of these columns of each row group of a file and its number.
+
+        Raises:
+            UsageError: the file cannot be read as one of a release.
+        """
         try:
-            with self._opened(part) as source:
+            with self.opened(part) as source:
                 file = pq.ParquetFile(source)
                 for group in range(file.metadata.num_row_groups):
-                    yield from _rows(file.read_row_group(group, columns=_COLUMNS))
+                    yield from made(file.read_row_group(group, columns=columns), group)
         except (pa.ArrowException, KeyError, msgspec.ValidationError, OSError) as error:
             said = " ".join(str(error).split())[:200]
             raise UsageError(
                 f"{self.store.url}/{part} is no file of a release: {said}: run mgdata check on it"
             ) from error
 
-    def _opened(self, part: str) -> AbstractContextManager[BinaryIO]:
+    def opened(self, part: str) -> AbstractContextManager[BinaryIO]:
+        """A file to read and seek in."""
         if self.store.remote:
             return filesystem(self.store.url).open(f"{self.store.url}/{part}", "rb")
         return (Path(self.store.url) / part).open("rb")
@@ -135,13 +148,13 @@ def _rows(table: pa.Table) -> Iterator[Item | Fault]:
         if key not in made:
             made[key] = tuple(Image(uri="", width=w, height=h) for w, h in key)
         for number, turn in enumerate(asked):
-            if fault := _fault(turn, made[key]):
+            if fault := turn_fault(turn, made[key]):
                 yield Fault(id=name, reason=fault)
             else:
                 yield Item(id=name, number=number, task=task, turn=turn, images=made[key])
 
 
-def _fault(turn: Turn, images: tuple[Image, ...]) -> str | None:
+def turn_fault(turn: Turn, images: tuple[Image, ...]) -> str | None:
     """Why nothing can be scored against a turn's right answer; `mgdata check` says all else."""
     for target in turn.targets:
         if not 0 <= target.image < len(images):

@@ -95,8 +95,8 @@ def score_file(
         EnvironmentFailure: no root, or no release.
         StorageError: a benchmark's file that cannot be read.
     """
-    speaker = _notation(notation, settings)
-    source = _source(against, split, read_roots(roots_file, list(roots)), speaker)
+    speaker = notation_of(notation, settings)
+    source = source_of(against, split, read_roots(roots_file, list(roots)), speaker)
     found = read_predictions(file)
     counted = _Counted(found, speaker)
     parts = source.parts()
@@ -112,20 +112,47 @@ def score_file(
     return counted.report(against, notation)
 
 
-def _notation(name: str, settings: Sequence[str]) -> Notation:
+def notation_of(name: str, pairs: Sequence[str]) -> Notation:
+    """A notation with its settings, `name=value` pairs as `--set` takes them.
+
+    Raises:
+        UsageError: a wrong name, pair or setting.
+    """
+    return registry.make("notations", name, settings_of(pairs, "--set"), "--notation")
+
+
+def settings_of(pairs: Sequence[str], flag: str) -> dict[str, Any]:
+    """What `name=value` pairs set, values in YAML; `flag` is what they were given with.
+
+    Raises:
+        UsageError: a pair that is none, or no YAML.
+    """
     values: dict[str, Any] = {}
-    for pair in settings:
+    for pair in pairs:
         key, equals, value = pair.partition("=")
         if not (key and equals):
-            raise UsageError(f"--set {pair}: expected name=value")
+            raise UsageError(f"{flag} {pair}: expected name=value")
         try:
             values[key] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise UsageError(f"--set {pair}: the value is not YAML") from error
-    return registry.make("notations", name, values, "--notation")
+            raise UsageError(f"{flag} {pair}: the value is not YAML") from error
+    return values
 
 
-def _source(against: str, split: str | None, roots: Mapping[str, str], speaker: Notation) -> Source:
+def source_of(
+    against: str,
+    split: str | None,
+    roots: Mapping[str, str],
+    speaker: Notation,
+    *,
+    pictures: bool = False,
+) -> Source:
+    """Where the items of a release or benchmark come from; `pictures`: with all their images.
+
+    Raises:
+        UsageError: a split of what has none.
+        EnvironmentFailure: no root, or no release.
+    """
     if against not in BENCHMARKS:
         try:
             return Release(store=release_store(against), split=split)
@@ -143,9 +170,9 @@ def _source(against: str, split: str | None, roots: Mapping[str, str], speaker: 
         raise EnvironmentFailure(f"--root {against}: there is no folder {root.url}")
     if against == "mig_bench":
         corpus = MigBench(name=against, root=root)
-        bare = not (root.exists("images") or root.exists("MIG-Bench/images"))
+        bare = not (pictures or root.exists("images") or root.exists("MIG-Bench/images"))
         return MigBenchItems(corpus=corpus, bare=bare and _sizeless(speaker))
-    pixels = any(n.lower() == _IMAGES for f in ("", "MC-Bench") for n in root.list(f))
+    pixels = pictures or any(n.lower() == _IMAGES for f in ("", "MC-Bench") for n in root.list(f))
     return McBenchItems(corpus=McBench(name=against, root=root, pixels=pixels))
 
 
