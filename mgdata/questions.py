@@ -142,8 +142,7 @@ class _OfRelease:
                 license=row.license,
             )
             with self._lock:
-                for name in names:
-                    self._places.setdefault(name, place)
+                self._places |= dict.fromkeys(names, place)
             for number, turn in enumerate(row.turns):
                 if fault := turn_fault(turn, sample.images):
                     yield Fault(id=row.id, reason=fault)
@@ -151,7 +150,7 @@ class _OfRelease:
                     yield Question(sample=sample, turn=number, pictures=names)
 
     def picture(self, name: str) -> bytes:
-        """A picture of the row group that it was first seen in.
+        """A picture, from the row group that it was last seen in: files are read forward.
 
         Raises:
             EnvironmentFailure: the file does not hold it.

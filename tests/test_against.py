@@ -10,12 +10,14 @@ import re
 import shlex
 import shutil
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 from command import mgdata
 from PIL import Image as Picture
@@ -24,6 +26,7 @@ from small_runs import done, write_corpora, write_recipe
 sys.path.append(str(Path(__file__).parent / "teacher"))
 from faulty_server import MODEL, Way, choice, error, serving
 
+from mgdata import questions
 from mgdata.against import Report, answer_against, lines
 from mgdata.asked import BATCH
 from mgdata.data import Reply, Request, Sampling
@@ -160,6 +163,34 @@ def test_questions_come_in_the_order_of_the_items_with_their_pictures(place: Pla
             with Picture.open(io.BytesIO(data)) as opened:
                 assert opened.size == (image.width, image.height)
     assert all(fault.reason for fault in faults)
+
+
+def test_each_row_group_of_a_release_is_read_once_for_its_pictures(
+    release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though few are remembered, and a backend fetches pictures some requests late."""
+    source = Release(store=Store(f"{release}/release"))
+    asked = questions_of(source)
+    opened: list[str] = []
+    before = Release.opened
+    monkeypatch.setattr(questions, "REMEMBERED", 500_000)
+    late: deque[Question] = deque()
+    groups = 0
+    for part in source.parts():
+        groups += pq.read_metadata(f"{release}/release/{part}").num_row_groups
+        found = asked.questions(part)
+        late.append(next(one for one in found if isinstance(one, Question)))
+        monkeypatch.setattr(
+            Release, "opened", lambda self, path: opened.append(path) or before(self, path)
+        )
+        for one in found:
+            assert isinstance(one, Question)
+            late.append(one)
+            if len(late) > 8:
+                assert all(map(asked.picture, late.popleft().pictures))
+        monkeypatch.setattr(Release, "opened", before)
+    assert groups > 6
+    assert len(opened) <= groups
 
 
 def test_questions_of_a_release_ask_what_its_rows_ask(places: dict[str, Place]) -> None:
