@@ -49,7 +49,8 @@ class Pool:
         """Ask Ray for n more workers."""
         import ray
 
-        made: Any = ray.remote(concurrency_groups={_CLOSE: 1})(Hand)
+        decorated: Any = ray.remote  # its types know no groups
+        made = decorated(concurrency_groups={_CLOSE: 1})(Hand)
         # The other pool has every CPU: a worker with a GPU must not wait for one.
         taken = {"num_gpus": self._gpus, "num_cpus": 0} if self._gpus else {"num_cpus": 1}
         remote = made.options(**taken, max_concurrency=self._calls, scheduling_strategy="SPREAD")

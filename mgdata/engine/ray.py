@@ -1,7 +1,9 @@
 """The Ray engine: a pool of actors, local by default, a cluster by address.
 
 A stage that needs GPUs has a pool of its own, which stays until the engine is closed, so that a
-model stays loaded between two rounds of the stage while the CPU pool does other stages. At most two shards are open a worker: one at work, one waiting beside it. A lost actor or node
+model stays loaded between two rounds of the stage while the CPU pool does other stages.
+
+At most two shards are open a worker: one at work, one waiting beside it. A lost actor or node
 gives its shards back to the queue and is replaced. Knows shards and entries, nothing else.
 """
 
@@ -38,6 +40,8 @@ LOSSES = 3
 """How often a shard may lose its worker before it is blamed."""
 LONGEST_TEMP = 40
 """Ray's sockets lie 65 characters below the temporary folder, and may have 107 in all."""
+GRAIN = 1e-4
+"""Parts of a GPU smaller than this are no part for Ray, but 1 // 0.1 is 9."""
 KNOCK_SECONDS = 10.0
 """How long a cluster may take to answer."""
 STORE_BYTES = 256 * 1024 * 1024
@@ -120,14 +124,14 @@ class RayEngine:
 
         nodes: list[Any] = ray.nodes()
         gpus = [node["Resources"].get("GPU", 0.0) for node in nodes if node["Alive"]]
-        places = sum(int(has // like.gpus) for has in gpus)
+        places = sum(int(has / like.gpus + GRAIN) for has in gpus)
         if not places:
-            where = f"the cluster at {self._address}" if self._address else "the cluster"
+            where = "this machine" if self._own and not self._address else "the cluster"
             spread = f" on {len(gpus)} nodes, {max(gpus):g} at most on one" if len(gpus) > 1 else ""
             raise EnvironmentFailure(
-                f"stage {stage} takes {like.gpus:g} GPUs a worker and {where} has "
-                f"{sum(gpus):g}{spread}: name a cluster that has them with --address, or take "
-                "what needs fewer"
+                f"stage {stage} takes {like.gpus:g} GPU{'s' if like.gpus > 1 else ''} a worker and "
+                f"{where} has {sum(gpus):g}{spread}: name a cluster that has them with --address, "
+                "or have a worker take fewer"
             )
         return min(wanted for wanted in (places, self._workers, like.most) if wanted)
 
@@ -273,5 +277,6 @@ class _Round:
                     f"shard {shard.stage}/{shard.name} lost its worker {LOSSES} times: most "
                     "likely it ran out of memory; use fewer --workers or smaller shards"
                 ) from error
-        self._queue.extendleft(reversed(shards))
-        self._tell("shards re-queued", {"shards": names})
+        if self._more:
+            self._queue.extendleft(reversed(shards))
+            self._tell("shards re-queued", {"shards": names})
