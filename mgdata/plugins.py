@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -28,6 +29,7 @@ from mgdata.data import (
     Target,
     Turn,
 )
+from mgdata.errors import Rejected, StorageError
 from mgdata.identity import Stream, content_id
 from mgdata.index import Index
 from mgdata.placeholders import fill
@@ -85,20 +87,57 @@ class Corpus(ABC):
         return Drop(key=f"{self.name}/{key}", stage="ingest", reason=reason, value=value)
 
 
+Fact = Scalar | bytes
+"""What a column of the index holds of a record: a scalar, or a vector's bytes."""
+MeasureMany = Callable[[Sequence[Record]], Sequence[Mapping[str, Fact] | Rejected | StorageError]]
+"""Facts of some records, in their order, or for one of them the error that makes it unfit."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measure(ABC):
-    """Adds named facts to an image or to a record. Pure in the bytes it is given."""
+    """Adds named facts to an image or to a record. Pure in what it is given, pixels included."""
 
     keyed: ClassVar[Literal["image", "record"]]
     """`image`: asked once for each chosen image. `record`: for every record, before choosing."""
+
+    @property
+    def gpus(self) -> float:
+        """GPUs that a worker takes which measures records with it."""
+        return 0.0
+
+    @property
+    def most_workers(self) -> int | None:
+        """Most workers at once that measure records with it; None: as many as there are."""
+        return None
 
     def image(self, image: Image, data: bytes) -> Mapping[str, Scalar]:
         """Facts of one stored image. Raises `Rejected` where the image is unfit."""
         raise NotImplementedError
 
-    def record(self, record: Record) -> Mapping[str, Scalar]:
+    def record(self, record: Record) -> Mapping[str, Fact]:
         """Facts of one record: columns of the index. Raises `Rejected` where it is unfit."""
         raise NotImplementedError
+
+    def open(self, read: Callable[[Image], bytes]) -> AbstractContextManager[MeasureMany]:
+        """What measures records on one worker: some hundreds at once, in the order of their table.
+
+        Overridden by a measure that looks at pixels or loads a model: it opens no file itself, but
+        has `read`, which any thread may call, give it the stored bytes of an image (raises
+        `Rejected` or `StorageError`). Default: `record`, one after the other.
+        """
+        del read
+        return nullcontext(self._each)
+
+    def _each(
+        self, records: Sequence[Record]
+    ) -> list[Mapping[str, Fact] | Rejected | StorageError]:
+        found: list[Mapping[str, Fact] | Rejected | StorageError] = []
+        for record in records:
+            try:
+                found.append(self.record(record))
+            except (Rejected, StorageError) as error:
+                found.append(error)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

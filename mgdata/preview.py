@@ -76,7 +76,9 @@ def build_few(
     for _, record in records:
         rows.add(record)
     table = rows.table().append_column("corpus", pa.array([name for name, _ in records]))
-    facts, unfit = record_facts(loaded.record_measures, (record for _, record in records))
+    facts, unfit = record_facts(
+        loaded.record_measures, (record for _, record in records), loaded.roots
+    )
     for name in facts.column_names:
         table = table.append_column(name, facts[name])
     index = Index(table)

@@ -7,9 +7,13 @@ chosen is known only there, and neighbours share images, so each is read once.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -17,9 +21,9 @@ import pyarrow as pa
 from mgdata import media
 from mgdata.data import Drop, Edit, Image, Record, Scalar
 from mgdata.engine.stage import Worker
-from mgdata.errors import boundary
+from mgdata.errors import PluginError, Rejected, StorageError, boundary
 from mgdata.manifest import Entry, Shard
-from mgdata.plugins import Measure
+from mgdata.plugins import Fact, Measure, MeasureMany
 from mgdata.stages.finish import Finish
 from mgdata.stages.unfit import UNFIT, unfit
 from mgdata.storage import Root, Store
@@ -29,6 +33,10 @@ _TAKEN = {*RECORDS.names, "corpus", "fit"}
 """Columns that a record measure may not add."""
 _KEPT = 16_384
 """Images a worker remembers; about 4 MB."""
+AT_ONCE = 256
+"""Records that a measure is given at once."""
+F = TypeVar("F", Scalar, Fact)
+Unfit = Rejected | StorageError | PluginError
 
 
 class Measurer:
@@ -100,60 +108,138 @@ class MeasureRecords:
 
     out: str
     measures: dict[str, Measure]
+    roots: dict[str, Root] = field(default_factory=dict[str, Root])
+    """Where the corpora lie, for measures that look at pixels."""
     name: str = "measure"
 
+    @property
+    def gpus(self) -> float:
+        """GPUs a worker, which its measures share."""
+        return max((measure.gpus for measure in self.measures.values()), default=0.0)
+
+    @property
+    def most_workers(self) -> int | None:
+        """Most workers at once."""
+        stated = [measure.most_workers for measure in self.measures.values()]
+        return min((most for most in stated if most is not None), default=None)
+
     def open(self) -> Worker:
-        """The worker: a for-loop over shards."""
+        """The worker: a for-loop over shards, its measures open all the while."""
         return self._work
 
     def _work(self, shards: Iterator[Shard]) -> Iterator[Entry]:
         store = Store(self.out)
-        for shard in shards:
-            finish = Finish(store, shard)
-            tables = RecordTables(store, [shard.payload["records"]])
-            records = (tables.record(row) for row in range(shard.payload["rows"]))
-            table, drops = record_facts(self.measures, records)
+        with _opened(self.measures, self.roots) as measures:
+            for shard in shards:
+                finish = Finish(store, shard)
+                tables = RecordTables(store, [shard.payload["records"]])
+                records = (tables.record(row) for row in range(shard.payload["rows"]))
+                table, drops = _table(measures, records)
 
-            def write(path: Path, table: pa.Table = table) -> None:
-                with pa.ipc.new_file(str(path), table.schema) as writer:
-                    writer.write_table(table)
+                def write(path: Path, table: pa.Table = table) -> None:
+                    with pa.ipc.new_file(str(path), table.schema) as writer:
+                        writer.write_table(table)
 
-            finish.table(f"facts/{shard.payload['corpus']}", ".arrow", write)
-            yield finish.entry(table.num_rows - len(drops), Counter(), drops)
+                finish.table(f"facts/{shard.payload['corpus']}", ".arrow", write)
+                yield finish.entry(table.num_rows - len(drops), Counter(), drops)
 
 
 def record_facts(
-    measures: Mapping[str, Measure], records: Iterable[Record]
+    measures: Mapping[str, Measure],
+    records: Iterable[Record],
+    roots: Mapping[str, Root] = MappingProxyType({}),
 ) -> tuple[pa.Table, list[Drop]]:
     """What the measures of records say: a row a record, and a drop for each that is unfit.
 
-    An unfit record keeps its row; its column `fit` is False, the others may be empty.
+    An unfit record keeps its row; its column `fit` is False, the others may be empty. `roots` are
+    those of the corpora, for measures that look at pixels.
     """
+    with _opened(measures, roots) as opened:
+        return _table(opened, records)
+
+
+@contextmanager
+def _opened(
+    measures: Mapping[str, Measure], roots: Mapping[str, Root]
+) -> Generator[dict[str, MeasureMany]]:
+    def read(image: Image) -> bytes:
+        corpus, _, path = image.uri.partition(":")
+        return media.read(roots[corpus], path)
+
+    with ExitStack() as stack:
+        opened: dict[str, MeasureMany] = {}
+        for name, measure in measures.items():
+            with boundary(f"measure {name}", "its start"):
+                opened[name] = stack.enter_context(measure.open(read))
+        yield opened
+
+
+def _table(
+    measures: Mapping[str, MeasureMany], records: Iterable[Record]
+) -> tuple[pa.Table, list[Drop]]:
     drops: list[Drop] = []
-    rows = [_facts(measures, record, drops) for record in records]
+    rows: list[dict[str, Fact]] = []
+    source = iter(records)
+    while some := list(islice(source, AT_ONCE)):
+        rows += _rows(measures, some, drops)
     names = dict.fromkeys(name for row in rows for name in row)
     with boundary(f"measures {', '.join(measures)}", "their columns"):
         return pa.table({name: [row.get(name) for row in rows] for name in names}), drops
 
 
-def _facts(measures: Mapping[str, Measure], record: Record, drops: list[Drop]) -> dict[str, Scalar]:
-    facts: dict[str, Scalar] = {}
+def _rows(
+    measures: Mapping[str, MeasureMany], records: Sequence[Record], drops: list[Drop]
+) -> list[dict[str, Fact]]:
+    """A row a record; what one measure rejects no further one is asked about."""
+    rows: list[dict[str, Fact]] = [{} for _ in records]
+    lost: dict[int, Drop] = {}
     for name, measure in measures.items():
-        try:
-            with boundary(f"measure {name}", record.key):
-                found = _plain(measure.record(record))
-                if taken := _TAKEN & found.keys():
-                    raise ValueError(f"{min(taken)} is a column of every index: rename it")
-                facts.update(found)
-        except UNFIT as error:
-            drops.append(unfit(record.key, "measure", error))
-            return {**facts, "fit": False}
-    return {**facts, "fit": True}
+        fit = [place for place in range(len(records)) if place not in lost]
+        found = _measured(name, measure, [records[place] for place in fit])
+        for place, facts in zip(fit, found, strict=True):
+            if isinstance(facts, Unfit):
+                lost[place] = unfit(records[place].key, "measure", facts)
+            else:
+                rows[place].update(facts)
+    drops += [lost[place] for place in sorted(lost)]
+    return [{**row, "fit": place not in lost} for place, row in enumerate(rows)]
 
 
-def _plain(facts: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
+def _measured(
+    name: str, measure: MeasureMany, records: Sequence[Record]
+) -> list[Mapping[str, Fact] | Unfit]:
+    """Facts of each record, or why it has none; what breaks on many is asked of each alone."""
+    if not records:
+        return []
+    try:
+        with boundary(f"measure {name}", records[0].key):
+            found = list(measure(records))
+            if len(found) != len(records):
+                raise ValueError(f"gave facts of {len(found)} records for {len(records)}")
+    except UNFIT as error:
+        if len(records) == 1:
+            return [error]
+        return [facts for one in records for facts in _measured(name, measure, [one])]
+    return [_checked(name, one, facts) for one, facts in zip(records, found, strict=True)]
+
+
+def _checked(
+    name: str, record: Record, facts: Mapping[str, Fact] | Unfit
+) -> Mapping[str, Fact] | Unfit:
+    if isinstance(facts, Unfit):
+        return facts
+    try:
+        with boundary(f"measure {name}", record.key):
+            if taken := _TAKEN & facts.keys():
+                raise ValueError(f"{min(taken)} is a column of every index: rename it")
+            return _plain(facts, bytes)
+    except PluginError as error:
+        return error
+
+
+def _plain(facts: Mapping[str, F], *more: type) -> Mapping[str, F]:
     """The facts, if they are what tables and JSON hold; numpy's scalars are not."""
     for name, value in facts.items():
-        if type(value) not in (str, int, float, bool, type(None)):
+        if type(value) not in (str, int, float, bool, type(None), *more):
             raise TypeError(f"fact {name} is a {type(value).__name__}, no plain scalar")
     return facts
