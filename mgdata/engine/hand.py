@@ -27,7 +27,7 @@ class Hand:
         sys.path[:] = [*search_path, *(p for p in sys.path if p not in search_path and p)]
         self._opened = 0
         self._lock = threading.Lock()
-        self._line: Any = None
+        self._line: Line | None = None
 
     def hello(self) -> dict[str, Any]:
         """Where this worker runs, and with which versions."""
@@ -68,6 +68,8 @@ class Hand:
             if turn < self._opened:
                 return None
             if turn > self._opened:
+                if self._line:  # its `drain` may be late; two stages must not share a model
+                    self._line.end()
                 found: Stage = cloudpickle.loads(stage)
                 _see(found.out, owner)
                 self._line, self._opened = Line(found), turn

@@ -47,6 +47,14 @@ class Line:
             if self._session:
                 self._session.end()
 
+    def end(self) -> None:
+        """Let the worker end after the shards it has, whatever was drained, and wait for it."""
+        with self._changed:
+            session = self._session
+        if session:
+            session.end()
+            session.thread.join()
+
 
 class _Session:
     """One life of a worker. It has its first shard before it starts, and so whom to fail to."""

@@ -47,3 +47,12 @@ class Keeping(lazy_stage.Plain):
         for shard in shards:
             yield publish(self.out, shard)
             time.sleep(self.busy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending(lazy_stage.Plain):
+    """Its worker says when it has ended."""
+
+    def _work(self, shards: Iterator[Shard]) -> Iterator[Entry]:
+        yield from super()._work(shards)
+        Path(self.out, "ended").touch()

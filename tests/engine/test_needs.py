@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import keeping_stage
 import lazy_stage
 import pytest
 
 from mgdata.engine import stage as stages
+from mgdata.engine.hand import Hand
 from mgdata.engine.ray import RayEngine
 from mgdata.engine.serial import SerialEngine
 from mgdata.engine.stage import Engine, Needs, close_all, needs, on_close
@@ -59,6 +62,18 @@ def yes_times(n: int) -> Any:
     """Says yes n times, then no, and fails if it is asked again."""
     answers = iter([True] * n + [False])
     return lambda: next(answers)
+
+
+def test_a_stages_worker_has_ended_before_the_next_stage_opens_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    first, second = lazy_stage.shards("ab")
+    hand = Hand([])
+    hand.run(1, cloudpickle.dumps(keeping_stage.Ending(out=str(tmp_path))), "", first)
+    assert not (tmp_path / "ended").exists()  # it was not drained
+    hand.run(2, cloudpickle.dumps(lazy_stage.Plain(out=str(tmp_path))), "", second)
+    assert (tmp_path / "ended").exists()
 
 
 def test_a_stage_that_says_nothing_needs_nothing(tmp_path: Path) -> None:
