@@ -26,13 +26,17 @@ from mgdata.preview import preview as make_preview
 from mgdata.progress import reporter
 from mgdata.recipe import Loaded
 from mgdata.release.funnel import Step, funnel, lines
-from mgdata.run import STAGES, Outcome, Run, Until
+from mgdata.run import STAGES, Budget, Outcome, Run, Until
 from mgdata.schema import nearest
 from mgdata.show import show_drop, show_release
+from mgdata.stages.answer import JOURNAL
 from mgdata.storage import Root, Store, is_part
 from mgdata.tables import read_ledger
+from mgdata.teacher.journal import Journal
 from mgdata.view import Shown, write
 
+_TABLES = ("records", "facts", "samples", "answers", "traces", "lessons", "ledger")
+"""Folders of a run whose files an entry lists."""
 DROPS = 100
 """Ledger rows a gallery shows, shared out over the reasons."""
 
@@ -50,9 +54,19 @@ def run(
     workers: int | None = None,
     address: str | None = None,
     last: Until = "release",
+    tokens: int | None = None,
+    minutes: float | None = None,
     quiet: bool = True,
 ) -> Outcome:
-    """Run a recipe up to a stage; a finished run is read, not run."""
+    """Run a recipe up to a stage; a finished run is read, not run.
+
+    A teacher is asked no more once `tokens` or `minutes` are spent by this call.
+
+    Raises:
+        UsageError: `answer` or `judge` of a recipe without a teacher.
+    """
+    if last in ("answer", "judge") and not loaded.teacher:
+        raise UsageError(f"{loaded.path}: there is no teacher: add the section `teacher`")
     store = Store(out)
     refuse_other(store, loaded)
     if last == "release" and (found := finished(store, loaded)):
@@ -63,7 +77,8 @@ def run(
     def make(tell: Tell) -> Engine:
         return make_engine(engine, tell, workers, address)
 
-    with Run(loaded, out, tell=reporter(quiet), engine=make) as running:
+    budget = Budget(tokens, minutes)
+    with Run(loaded, out, tell=reporter(quiet), engine=make, budget=budget) as running:
         return running.until(last)
 
 
@@ -179,7 +194,18 @@ def gc(where: str) -> tuple[int, int]:
     store = Store(where)
     # A run at work publishes files before the entry that lists them.
     with Lock(store):
-        return _collect(store, Manifest(store))
+        if store.exists(JOURNAL):
+            before = _size(store, JOURNAL)
+            Journal(store, JOURNAL).compact()
+            freed = before - _size(store, JOURNAL)
+        else:
+            freed = 0
+        count, size = _collect(store, Manifest(store))
+        return count, size + freed
+
+
+def _size(store: Store, folder: str) -> int:
+    return sum(store.size(path) for path in store.walk(folder))
 
 
 def _collect(store: Store, manifest: Manifest) -> tuple[int, int]:
@@ -191,7 +217,7 @@ def _collect(store: Store, manifest: Manifest) -> tuple[int, int]:
     }
     count = size = 0
     for path in store.walk():
-        kept = path.partition("/")[0] not in ("records", "facts", "samples", "ledger")
+        kept = path.startswith(JOURNAL) or path.partition("/")[0] not in _TABLES
         if is_part(path) or not (kept or path in listed):
             count, size = count + 1, size + store.size(path)
             store.remove(path)
@@ -261,7 +287,7 @@ def _index(layout: str, records: int, seed: int) -> Any:
 
 def _steps(store: Store) -> list[Step]:
     manifest = Manifest(store)
-    stages = ("ingest", "measure", "choose", "build", "settle", "release")
+    stages = (*STAGES, "choose", "settle")
     return funnel({stage: list(manifest.entries(stage).values()) for stage in stages})
 
 

@@ -10,15 +10,26 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from mgdata.errors import EnvironmentFailure, MgdataError, UsageError
-
-if TYPE_CHECKING:
-    from mgdata.recipe import Loaded
-    from mgdata.run import Outcome, Until
+from mgdata import cli_teacher
+from mgdata.cli_options import (
+    Address,
+    EngineName,
+    Json,
+    Quiet,
+    Recipe,
+    RootPairs,
+    Roots,
+    RunFolder,
+    Where,
+    Workers,
+    asking_verb,
+    verb,
+)
+from mgdata.errors import EnvironmentFailure, MgdataError
 
 app = typer.Typer(
     help="Regenerate multi-image grounding corpora: recipes in, checked Parquet releases out.",
@@ -36,30 +47,6 @@ corpora_app = typer.Typer(
     epilog="Example: mgdata corpora",
 )
 app.add_typer(corpora_app, name="corpora", invoke_without_command=True)
-
-Recipe = Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes along.")]
-Out = Annotated[str, typer.Option("--out", help="The run's folder or URL; made, or resumed.")]
-Roots = Annotated[str | None, typer.Option("--roots", help="YAML file of `corpus: path` lines.")]
-RootPairs = Annotated[
-    list[str] | None, typer.Option("--root", help="corpus=path; may be given again; wins.")
-]
-
-
-def _known_engine(name: str) -> str:
-    """Refuse an unknown engine before anything is read or written."""
-    from mgdata.schema import nearest
-
-    if name not in ("ray", "serial"):
-        raise UsageError(f"--engine {name}: unknown{nearest(name, ['ray', 'serial'])}")
-    return name
-
-
-EngineName = Annotated[str, typer.Option("--engine", help="ray or serial.", callback=_known_engine)]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Ray workers; default: all.")]
-Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster, HOST:PORT.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
-Where = Annotated[str, typer.Argument(help="A run's folder or a release's.")]
-RunFolder = Annotated[str, typer.Argument(help="A run's folder.")]
 
 
 def main() -> NoReturn:
@@ -83,68 +70,16 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _verb(name: str, last: Until, text: str, after: str) -> None:
-    """A verb that runs a recipe up to a stage; `after` stands below its help."""
-
-    def command(
-        recipe: Recipe,
-        out: Out,
-        roots: Roots = None,
-        root: RootPairs = None,
-        engine: EngineName = "ray",
-        workers: Workers = None,
-        address: Address = None,
-        quiet: Quiet = False,
-    ) -> None:
-        from mgdata import api
-
-        try:
-            loaded = api.load(recipe, roots, root or [])
-            outcome = api.run(loaded, out, engine=engine, workers=workers, address=address,
-                              last=last, quiet=quiet)  # fmt: skip
-        except KeyboardInterrupt:
-            print(
-                f"mgdata: stopped; what is finished is kept in {out}: run the same command again "
-                "to go on",
-                file=sys.stderr,
-            )
-            raise typer.Exit(130) from None
-        _report(outcome, out, loaded, last)
-
-    command.__doc__ = text
-    example = f"mgdata {name} quickstart --roots corpora.yaml --out RUN"
-    app.command(name, epilog=f"{after} Example: {example}")(command)
-
-
 _RESUME = "What is finished is kept: the same command goes on where it stopped."
-_verb("run", "release", "Run a recipe to a release; run again to resume.", _RESUME)
-_verb("ingest", "ingest", "Read the corpora into records, and stop.", "Writes RUN/records.")
-_verb("measure", "measure", "Ingest, and measure every record where the recipe says so.",
+asking_verb(app, "run", "release", "Run a recipe to a release; run again to resume.", _RESUME)
+verb(app, "ingest", "ingest", "Read the corpora into records, and stop.", "Writes RUN/records.")
+verb(app, "measure", "measure", "Ingest, and measure every record where the recipe says so.",
       "Writes RUN/facts. Chosen images are measured by build.")  # fmt: skip
-_verb("build", "build", "Ingest, measure and build samples, their images measured.",
+verb(app, "build", "build", "Ingest, measure and build samples, their images measured.",
       "Writes RUN/samples.")  # fmt: skip
-_verb("release", "release", "Everything up to the published files: the same as run.", _RESUME)
-
-
-def _report(outcome: Outcome, out: str, loaded: Loaded, last: str) -> None:
-    from mgdata.release.funnel import lines
-
-    for line in lines(outcome.steps):
-        print(line)
-    if last == "release":
-        print(f"release  {out}/release")
-        print(f"card     {out}/release/README.md")
-        print("load it:")
-        print("    from datasets import load_dataset")
-        config = next(t.config or n for n, t in loaded.recipe.tasks.items())
-        print(f"    rows = load_dataset({f'{out}/release'!r}, {config!r})")
-        print(f"    print(rows[{next(iter(loaded.recipe.splits))!r}][0]['messages'])")
-    if not outcome.worked:
-        print("nothing to do: every shard was there already")
-    for sentence in outcome.short:
-        print(f"short: {sentence}", file=sys.stderr)
-    if outcome.short:
-        raise typer.Exit(1)
+cli_teacher.add(app)
+asking_verb(app, "release", "release", "Everything up to the published files: the same as run.",
+            _RESUME)  # fmt: skip
 
 
 @app.command(epilog="Example: mgdata plan quickstart --roots corpora.yaml")
@@ -250,6 +185,15 @@ def gc(where: RunFolder) -> None:
     print(f"removed {count:,} files, {size / 1e6:,.1f} MB")
 
 
+@app.command(epilog="Example: mgdata backends")
+def backends() -> None:
+    """List how a teacher can be reached: what a recipe's `teacher.backend` can name."""
+    from mgdata import listing
+
+    for line in listing.backends():
+        print(line)
+
+
 @app.command(epilog="Example: mgdata tasks")
 def tasks() -> None:
     """List the tasks a recipe can name, with their settings."""
@@ -320,7 +264,7 @@ def score(
     ] = None,
     roots: Roots = None,
     root: RootPairs = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Also write the figures.")] = None,
+    json: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Score a model's answers against a release, MIG-Bench or MC-Bench."""

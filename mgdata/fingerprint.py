@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 
 from mgdata.identity import digest
 from mgdata.manifest import Shard
+from mgdata.plugins import Corpus
 from mgdata.registry import source_digest
 from mgdata.resources import versions
 
@@ -17,11 +19,10 @@ def shape(module: str, plugins: Sequence[Any]) -> str:
     """Digest of what shapes a stage's data: sources, settings and libraries."""
     parts = [source_digest(module)]
     for plugin in plugins:
-        settings = {
-            name: value
-            for name, value in getattr(plugin, "__dict__", {}).items()
-            if name not in ("root", "name")
-        }
+        # What a plug-in has worked out and remembers is no setting.
+        fields = dataclasses.fields(plugin) if dataclasses.is_dataclass(plugin) else ()
+        given = ("root", "name") if isinstance(plugin, Corpus) else ()
+        settings = {x.name: getattr(plugin, x.name) for x in fields if x.name not in given}
         parts.append(source_digest(type(plugin).__module__))
         parts.append(msgspec.json.encode(settings, order="sorted").decode())
     libraries = {k: v for k, v in versions().items() if k != "mgdata's source"}

@@ -23,6 +23,18 @@ def tasks() -> Iterator[str]:
     yield from missing("builders")
 
 
+def backends() -> Iterator[str]:
+    """How a teacher can be reached, each with what it is and its settings."""
+    for name, found in _found("backends"):
+        if isinstance(found, str):
+            yield f"{name}  cannot be loaded: {found}"
+            continue
+        yield f"{name}  [{'no model' if found.simulated else 'a model'}]"
+        yield f"    {_sentence(found)}"
+        yield from _settings(found)
+    yield from missing("backends")
+
+
 def corpora() -> Iterator[str]:
     """The corpora, each with layout, licence, source and settings."""
     for name, found in _found("corpora"):

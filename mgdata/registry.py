@@ -34,7 +34,7 @@ KINDS: dict[str, type] = {
     "backends": Backend,
 }
 _GIVEN = {"name", "root"}
-"""Fields of a plug-in that the run fills in, not the recipe."""
+"""Fields of a corpus that the run fills in, not the recipe."""
 
 
 @cache
@@ -111,7 +111,7 @@ def _settings(kind_class: Any) -> dict[str, tuple[Any, Any]]:
     hints = get_type_hints(kind_class)
     fields: dict[str, tuple[Any, Any]] = {}
     for field in dataclasses.fields(kind_class):
-        if field.name in _GIVEN:
+        if field.name in _GIVEN and issubclass(kind_class, Corpus):
             continue
         default: Any = field.default
         if default is dataclasses.MISSING:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 
+from mgdata.budget import Budget, Spent
 from mgdata.data import Drop, Flow
 from mgdata.edits import Codec
 from mgdata.engine.serial import SerialEngine
-from mgdata.engine.stage import Engine, Stage, Tell
+from mgdata.engine.stage import Engine, Stage, Tell, always
 from mgdata.errors import EnvironmentFailure, UsageError, boundary
 from mgdata.fingerprint import shape as shape_of
 from mgdata.fingerprint import shard
@@ -35,10 +35,11 @@ from mgdata.index import Index
 from mgdata.manifest import Entry, Lock, Manifest, Shard
 from mgdata.plan import Plan, refuse_short_disk
 from mgdata.plan import plan as make_plan
+from mgdata.publishing import Rows, plain_rows, plans
+from mgdata.publishing import shards as release_shards
 from mgdata.recipe import Loaded
 from mgdata.release.card import write_card
 from mgdata.release.funnel import Step, funnel
-from mgdata.release.layout import FilePlan, plan_files
 from mgdata.stages.build import REGIONS, Build
 from mgdata.stages.choose import Chooser, allowed, assign_splits, read_index
 from mgdata.stages.finish import Finish
@@ -48,14 +49,14 @@ from mgdata.stages.release import Release
 from mgdata.stages.settle import Settled, gather, settle
 from mgdata.storage import Store
 
-# Its functions are made at import, unseen by type checkers.
-pc: Any = pyarrow.compute
+if TYPE_CHECKING:
+    from mgdata.teaching.rounds import Teaching
 
-Numbers = np.ndarray[Any, Any]
-Until = Literal["ingest", "measure", "build", "release"]
+Until = Literal["ingest", "measure", "build", "answer", "judge", "release"]
 EVIDENCE = 1_000
 """Groups before a run is given up between two rounds; fewer may be bad luck."""
-STAGES: tuple[Until, ...] = ("ingest", "measure", "build", "release")
+STAGES = ("ingest", "measure", "build", "answer", "judge", "teach", "release")
+"""Those whose shards an engine runs, in order."""
 
 
 class Outcome(Flow, frozen=True, kw_only=True):
@@ -75,7 +76,8 @@ class Run:
     """One recipe in one folder. Use as a context manager: it holds the folder's lock."""
 
     def __init__(self, loaded: Loaded, out: str, *, tell: Tell,
-                 engine: Callable[[Tell], Engine] = SerialEngine) -> None:  # fmt: skip
+                 engine: Callable[[Tell], Engine] = SerialEngine,
+                 budget: Budget | None = None) -> None:  # fmt: skip
         self.loaded = loaded
         self.store = Store(out)
         self._manifest = Manifest(self.store)
@@ -84,6 +86,7 @@ class Run:
         self._make_engine = engine
         self._engine: Engine | None = None
         self._books: dict[str, list[Entry]] = {}
+        self._budget = budget or Budget()
         self.worked = False
 
     def __enter__(self) -> Run:
@@ -107,8 +110,12 @@ class Run:
             if last != "measure":
                 self._estimate(index, records)
                 settled, short = self.build(index, records)
-                if last == "release":
-                    files = self.release(settled, short)
+                if last in ("answer", "judge"):
+                    self.teaching(settled, records, asking=last == "answer").answer()
+                elif last == "release":
+                    rows, more = self.rows(settled, records)
+                    short = (*short, *more)
+                    files = self.release(rows, short)
         return self.outcome(short, files)
 
     def plan(self) -> Plan:
@@ -217,66 +224,54 @@ class Run:
         self._book("settle", fingerprint, int(settled.kept.sum()), settled.drops, counts)
         return settled, tuple(chooser.short.values())
 
-    def release(self, settled: Settled, short: tuple[str, ...]) -> tuple[str, ...]:
+    def teaching(self, settled: Settled, records: Sequence[Entry], *, asking: bool) -> Teaching:
+        """The recipe's teacher over the samples that were kept."""
+        from mgdata.teaching.rounds import Teaching
+
+        paths = [entry.data().path for entry in records]
+        return Teaching(self.loaded, self.store, self._do, settled, self._books["build"], paths,
+                        asking=asking)  # fmt: skip
+
+    def rows(self, settled: Settled, records: Sequence[Entry]) -> tuple[Rows, list[str]]:
+        """What is published: the samples, or what a teacher has made of them; and why less."""
+        if not self.loaded.teacher:
+            return plain_rows(self.loaded, settled, self._books["build"]), []
+        teaching = self.teaching(settled, records, asking=True)
+        rows = teaching.rows()
+        for stage, entries in teaching.done.items():
+            stale = set(self._manifest.entries(stage)) - {entry.name for entry in entries}
+            self._manifest.forget(stage, stale)
+        return rows, teaching.short
+
+    def release(self, rows: Rows, short: tuple[str, ...]) -> tuple[str, ...]:
         """The published files, the card, and nothing else under `release/`."""
         recipe = self.loaded.recipe
-        names = {n: task.config or n for n, task in recipe.tasks.items()}
-        table = settled.table.filter(pa.array(settled.kept))
-        found = pc.index_in(table["task"], pa.array(list(names)))
-        table = table.append_column("config", pa.array(list(names.values())).take(found))
-        configs = list(dict.fromkeys(names.values()))
-        most = recipe.release.file_mb * 1e6
-        plans = list(plan_files(table, configs, list(recipe.splits), recipe.seed, most))
+        files = plans(self.loaded, rows)
+        shards = release_shards(self.loaded, rows, files)
         pa.default_memory_pool().release_unused()
-        # Where no task found a single group there is no table either.
-        shards = self._files(plans, table) if plans else []
         stage = Release(
             out=self.store.url,
             notation=self.loaded.notation,
             notation_name=recipe.release.notation,
             codec=Codec(quality=recipe.release.codec.quality),
             row_group_bytes=int(recipe.release.row_group_mb * 1e6),
-            roots={name: corpus.root for name, corpus in self.loaded.corpora.items()},
+            roots=self.loaded.roots,
         )
         entries = self._do(stage, shards)
         labelled = [
             msgspec.structs.replace(
                 entry, counts={**entry.counts, f"config={p.config}": 1, f"split={p.split}": 1}
             )
-            for entry, p in zip(entries, plans, strict=True)
+            for entry, p in zip(entries, files, strict=True)
         ]
-        card = write_card(self.store, self.loaded, labelled, funnel(self._books), short)
-        files = {file.path: file.bytes for entry in entries for file in entry.files}
-        files |= {path: self.store.size(path) for path in card}
-        self._sweep(files, {shard.name for shard in shards})
-        self._note(finished=files, short=short)
-        return tuple(sorted(files))
-
-    def _files(self, plans: Sequence[FilePlan], table: pa.Table) -> list[Shard]:
-        """A shard for each file of the release; `table` is what the plans' rows number."""
-        shape = shape_of("mgdata.stages.release", (self.loaded.notation,))
-        # What the files hold; the card's own words make no file stale.
-        written = self.loaded.recipe.release
-        settings = msgspec.json.encode(
-            (written.notation, written.settings, written.row_group_mb, written.codec),
-            order="sorted",
-        ).decode()
-        source, row = table["source"].to_numpy(), table["source_row"].to_numpy()
-        paths = [entry.data().path for entry in self._books["build"]]
-        return [
-            shard(
-                "release",
-                f"{plan.config}-{plan.split}-{i:05d}",
-                {
-                    "path": plan.path,
-                    "picks": _picks(plan.rows, paths, source, row),
-                    "order": list(plan.order),
-                },
-                shape,
-                settings,
-            )
-            for i, plan in enumerate(plans)
-        ]
+        asked = [entry for name in ("answer", "judge") for entry in self._books.get(name, ())]
+        card = write_card(self.store, self.loaded, labelled, funnel(self._books), short,
+                          teaching=asked)  # fmt: skip
+        sizes = {file.path: file.bytes for entry in entries for file in entry.files}
+        sizes |= {path: self.store.size(path) for path in card}
+        self._sweep(sizes, {shard.name for shard in shards})
+        self._note(finished=sizes, short=short)
+        return tuple(sorted(sizes))
 
     def _estimate(self, index: Index, records: Sequence[Entry]) -> None:
         """Say what is coming, and refuse it where the disk is too small."""
@@ -315,11 +310,17 @@ class Run:
             self.worked = True
             if self._engine is None:
                 self._engine = self._make_engine(self._events.tell)
-            for entry in self._engine.run(stage, todo):
+            more = self._budget.left if stage.name == "answer" else always
+            for entry in self._engine.run(stage, todo, more):
                 done[entry.name] = entry
+                if stage.name == "answer":
+                    self._budget.spend(entry)
                 facts = {"stage": stage.name, "shard": entry.name, "rows": entry.rows}
                 self._events.tell("shard done", {**facts, "seconds": entry.seconds})
         self._events.tell("stage done", {"stage": stage.name})
+        if len(done) < len(shards):
+            raise Spent(f"{self._budget.told()}: {len(done)} of {len(shards)} shards of this round "
+                        "are answered and kept; run the same command again to go on")  # fmt: skip
         entries = [done[shard.name] for shard in shards]
         self._books.setdefault(stage.name, []).extend(entries)
         return entries
@@ -383,16 +384,3 @@ def _labelled(entry: Entry, payload: dict[str, Any]) -> Entry:
 def _nothing() -> Settled:
     columns = {"task": pa.array([], pa.string()), "split": pa.array([], pa.string())}
     return Settled(pa.table(columns), np.zeros(0, np.bool_), [], 0)
-
-
-def _picks(
-    rows: Sequence[int], paths: Sequence[str], source: Numbers, row: Numbers
-) -> list[tuple[str, list[int]]]:
-    """Rows of the sample table as runs of (file, rows in it), in order."""
-    picks: list[tuple[str, list[int]]] = []
-    for number in rows:
-        path = paths[int(source[number])]
-        if not picks or picks[-1][0] != path:
-            picks.append((path, []))
-        picks[-1][1].append(int(row[number]))
-    return picks

@@ -120,6 +120,8 @@ class _Open:
         """Answers without their replies, in the order of the table, each with its request's key."""
         self.replies: dict[str, Reply] = {}
         self.missing: set[str] = set()
+        self.known: set[str] = set()
+        """Keys that the journal knew before."""
         self.drops: list[Drop] = []
         self.counts = Counter[str]()
 
@@ -190,7 +192,8 @@ class _Flow:
                 made[request.key] = request
         with self._lock:
             one.replies = self.journal.known(made)
-        one.missing = set(made) - set(one.replies)
+        one.known = set(one.replies)
+        one.missing = set(made) - one.known
         one.counts["requests"] = len(made)
         one.counts["known before"] = len(one.replies)
         if not one.missing:
@@ -242,4 +245,6 @@ def _finished(one: _Open) -> Entry:
         one.counts[f"finish={answer.reply.finish}"] += 1
         one.counts["prompt tokens"] += answer.reply.prompt_tokens
         one.counts["tokens"] += answer.reply.tokens
+        if answer.reply.key not in one.known:
+            one.counts["tokens spent"] += answer.reply.prompt_tokens + answer.reply.tokens
     return one.finish.entry(len(answers), one.counts, one.drops)

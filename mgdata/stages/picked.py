@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 
 from mgdata.data import Lesson, Sample
 from mgdata.errors import StorageError
@@ -14,6 +15,7 @@ from mgdata.tables import decode_sample, read_samples
 from mgdata.teacher.tables import decode_lesson
 
 T = TypeVar("T")
+Numbers = np.ndarray[Any, Any]
 
 Picks = Sequence[tuple[str, Sequence[int]]]
 """Sample tables by path, each with rows of it."""
@@ -41,3 +43,20 @@ def _picked(store: Store, picks: Picks, name: str, decode: Callable[[Any], T]) -
                 yield decode(column[row].as_buffer())
             except msgspec.MsgspecError as error:
                 raise StorageError(f"{path}, row {row}: not a {name}: {error}") from error
+
+
+def picks_of(paths: Sequence[str], source: Numbers, row: Numbers) -> list[tuple[str, list[int]]]:
+    """Rows of tables, in order, as runs of (file, rows in it).
+
+    Args:
+        paths: The tables.
+        source: Which of them each row is in, int [n].
+        row: Its row there, int [n].
+    """
+    picks: list[tuple[str, list[int]]] = []
+    for number, at in zip(source.tolist(), row.tolist(), strict=True):
+        path = paths[number]
+        if not picks or picks[-1][0] != path:
+            picks.append((path, []))
+        picks[-1][1].append(at)
+    return picks

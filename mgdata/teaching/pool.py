@@ -1,0 +1,100 @@
+"""The samples of one product: which are asked about, what next, and when there are enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import pyarrow as pa
+
+from mgdata.teacher.section import Cot, Rl
+from mgdata.teaching.samples import Numbers, Part, Samples
+
+LEAST_RATE = 0.1
+"""Rows a sample that are counted on, however few it were: no round is ten times the last."""
+
+Want = tuple[int, str, int, int]
+"""Turn, kind, number of the first answer, how many."""
+
+
+class Pool:
+    """Wakes samples and says what each is asked, as a function of earlier rounds alone."""
+
+    def __init__(
+        self, samples: Samples, rows: Numbers, quotas: Mapping[Part, int | None],
+        settings: Cot | Rl,
+    ) -> None:  # fmt: skip
+        self._samples, self._quotas, self._settings = samples, quotas, settings
+        self._sleeping = {part: some.tolist() for part, some in samples.parts(rows).items()}
+        self._awake: dict[Part, list[int]] = {part: [] for part in self._sleeping}
+        self._asked: dict[tuple[int, int], int] = {}
+        self._accepted: dict[tuple[int, int], int] = {}
+
+    def wake(self) -> bool:
+        """Take as many further samples as rows are missing; False where there are none to take.
+
+        How many are needed is told by how many rows those before have given.
+        """
+        woken = False
+        for part, sleeping in self._sleeping.items():
+            awake, quota, n = self._awake[part], self._quotas[part], len(sleeping)
+            if quota is not None:
+                have = sum(map(self._good, awake))
+                rate = max(have / len(awake), LEAST_RATE) if awake else 1.0
+                n = math.ceil(max(quota - have, 0) / rate)
+            awake += sleeping[:n]
+            woken = woken or bool(sleeping[:n])
+            del sleeping[:n]
+        return woken
+
+    def awake(self) -> list[int]:
+        """All that are asked about, neighbours sharing images."""
+        return sorted(row for some in self._awake.values() for row in some)
+
+    def wants(self) -> dict[int, list[Want]]:
+        """What is to be asked next, by sample."""
+        found: dict[int, list[Want]] = {}
+        for row in self.awake():
+            if some := [
+                want for turn in range(self._turns(row)) for want in self._wanted(row, turn)
+            ]:
+                found[row] = some
+        return found
+
+    def see(
+        self, block: Sequence[int], wants: Mapping[int, Sequence[Want]], traces: pa.Table
+    ) -> None:
+        """Take in what came of a block of samples."""
+        prompt = self._settings.prompt
+        for row in block:
+            for turn, kind, _, n in wants[row]:
+                if kind == prompt:
+                    self._asked[row, turn] = self._asked.get((row, turn), 0) + n
+        rows = {self._samples.ids[row]: row for row in block}
+        for trace in traces.to_pylist():
+            if trace["accepted"] and trace["kind"] == prompt:
+                key = rows[trace["sample"]], trace["turn"]
+                self._accepted[key] = self._accepted.get(key, 0) + 1
+
+    def _wanted(self, row: int, turn: int) -> Iterator[Want]:
+        accept, prompt = self._settings.accept, self._settings.prompt
+        asked, accepted = (found.get((row, turn), 0) for found in (self._asked, self._accepted))
+        if n := accept.wanted(1 if asked else 0, accepted, asked):
+            if accept.gain and not asked and prompt != "direct":
+                yield turn, "direct", 0, 1
+            yield turn, prompt, asked, n
+
+    def _good(self, row: int) -> int:
+        """Rows that a sample gives, as far as is known."""
+        good = 0
+        for turn in range(self._turns(row)):
+            asked, accepted = (x.get((row, turn), 0) for x in (self._asked, self._accepted))
+            if isinstance(self._settings, Cot):
+                good += min(accepted, self._settings.keep)
+            elif asked:
+                band = self._settings.band
+                good += band.above < accepted / asked < band.below
+        return good
+
+    def _turns(self, row: int) -> int:
+        return int(self._samples.turns[row])
