@@ -36,7 +36,10 @@ def known_engine(name: str) -> str:
 
 
 EngineName = Annotated[str, typer.Option("--engine", help="ray or serial.", callback=known_engine)]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Ray workers; default: all.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Ray workers, those with GPUs too; default: all."),
+]
 Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster, HOST:PORT.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Where = Annotated[str, typer.Argument(help="A run's folder or a release's.")]

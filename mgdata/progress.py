@@ -50,7 +50,13 @@ class _Bars:
             self._progress.update(self._task, advance=1, rows=f"{self._rows:,} rows")
         elif name == "stage done":
             self._end()
-        elif name in ("worker lost", "shards re-queued", "engine started", "estimate"):
+        elif name in (
+            "worker lost",
+            "worker not closed",
+            "shards re-queued",
+            "engine started",
+            "estimate",
+        ):
             self._aside(name, facts)
 
     def _begin(self, facts: dict[str, Any]) -> None:

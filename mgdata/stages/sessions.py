@@ -16,6 +16,7 @@ from typing import Any
 from mgdata import media
 from mgdata.data import Image
 from mgdata.edits import Codec, render
+from mgdata.engine.stage import on_close
 from mgdata.errors import EnvironmentFailure
 from mgdata.plugins import Backend, Session
 from mgdata.storage import Root
@@ -24,6 +25,8 @@ REMEMBERED = 256 << 20
 """Bytes of pictures that are kept for requests to come: neighbours share images."""
 
 _kept: list[tuple[tuple[Any, ...], Session, Pictures]] = []
+# A worker may be closed by another thread, even while it loads the model.
+_lock = threading.RLock()
 
 
 @contextmanager
@@ -35,11 +38,12 @@ def session(
     It stays open when the block ends, unless by an error: what state it is in is then unknown.
     """
     key = (type(backend), backend, dict(roots), codec)
-    if not (_kept and _kept[0][0] == key):
-        let_go()
-        pictures = Pictures(roots, codec)
-        _kept.append((key, backend.open(pictures), pictures))
-    _, found, pictures = _kept[0]
+    with _lock:
+        if not (_kept and _kept[0][0] == key):
+            let_go()
+            pictures = Pictures(roots, codec)
+            _kept.append((key, backend.open(pictures), pictures))
+        _, found, pictures = _kept[0]
     try:
         yield found, pictures
     except BaseException:
@@ -49,8 +53,12 @@ def session(
 
 def let_go() -> None:
     """Close the session, if one is open."""
-    while _kept:
-        _kept.pop()[1].close()
+    with _lock:
+        while _kept:
+            _kept.pop()[1].close()
+
+
+on_close(let_go)
 
 
 class Pictures:
