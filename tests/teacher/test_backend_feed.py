@@ -68,7 +68,7 @@ def test_requests_that_wait_for_replies_get_them(most):
 
 
 @pytest.mark.parametrize("most", [1, 4, 64])
-def test_batches_take_what_there_is_and_wait_for_no_more(most):
+def test_batches_take_what_there_is_and_wait_a_moment_for_more(most):
     answered: list[str] = []
     for batch in batches(waiting_for(5, 3, answered), most):
         assert 1 <= len(batch) <= most

@@ -18,6 +18,11 @@ from mgdata.data import Reply, Request
 from mgdata.errors import EnvironmentFailure
 
 
+A_MOMENT = 0.05
+"""Seconds that a batch waits for each request after its first: a hundredth of what it takes, and
+enough for a thread that is about to give it."""
+
+
 class End(msgspec.Struct, frozen=True):
     """No more requests come."""
 
@@ -120,7 +125,7 @@ def _awaited(
 
 
 def batches(requests: Iterator[Request], most: int) -> Iterator[list[Request]]:
-    """Requests in order, up to `most` together: as many as there are, without waiting for more.
+    """Requests in order, up to `most` together: as many as there are, or are in a moment.
 
     Raises:
         Exception: what the iterator raised.
@@ -146,7 +151,7 @@ def _together(waiting: Queue[Request | End], most: int) -> tuple[list[Request], 
     batch: list[Request] = []
     while len(batch) < most:
         try:
-            event = waiting.get(block=not batch)
+            event = waiting.get(timeout=A_MOMENT if batch else None)
         except Empty:
             break
         if isinstance(event, End):
