@@ -32,6 +32,10 @@ def _short(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+_ASIDE = ("worker lost", "worker not closed", "shards re-queued", "engine started", "estimate")
+"""Events that are told above the bar."""
+
+
 class _Bars:
     """One bar a stage, with rows so far and the time left."""
 
