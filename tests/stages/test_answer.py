@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -24,6 +24,7 @@ from mgdata.notations.json import Json
 from mgdata.plugins import Backend, Session
 from mgdata.stages.answer import JOURNAL, Ask
 from mgdata.stages.picked import picked
+from mgdata.stages.turns import Turns
 from mgdata.storage import Root, Store
 from mgdata.teacher.backends.scripted import Scripted
 from mgdata.teacher.journal import Journal
@@ -134,19 +135,28 @@ def stage(built: Built, out: Path, backend: Backend) -> Ask:
         target = out / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((built.out / path).read_bytes())
-    return Ask(out=str(out), backend=backend, notation=Json(), sampling=Sampling(), seed=3,
-               codec=Codec(), roots=built.roots)  # fmt: skip
+    return Ask(out=str(out), backend=backend, backend_name="told", asker=Turns(notation=Json()),
+               sampling=Sampling(), seed=3, codec=Codec(), roots=built.roots)  # fmt: skip
 
 
 def shards(built: Built, asks: list[tuple[str, int, int]] = ASKS) -> list[Shard]:
-    return [
-        Shard(stage="answer", name=f"s{i:05d}", fingerprint="f", payload={"picks": p, "asks": asks})
-        for i, p in enumerate(built.picks)
-    ]
+    store, made = Store(str(built.out)), list[Shard]()
+    for i, picks in enumerate(built.picks):
+        wants = [
+            [[turn, *ask] for turn in range(len(sample.turns)) for ask in asks]
+            for sample in picked(store, picks)
+        ]
+        payload = {"picks": picks, "wants": wants}
+        made.append(Shard(stage="answer", name=f"s{i:05d}", fingerprint="f", payload=payload))
+    return made
 
 
 def serial(asking: Ask, work: list[Shard]) -> list[Entry]:
-    return list(SerialEngine(lambda *_: None).run(asking, work))
+    engine = SerialEngine(lambda *_: None)
+    try:
+        return list(engine.run(asking, work))
+    finally:
+        engine.close()
 
 
 def answers(asking: Ask, entries: list[Entry]) -> list[Answer]:
@@ -167,7 +177,7 @@ def test_every_turn_has_its_answers_in_order(built: Built, tmp_path: Path) -> No
     ]
     assert [(a.sample, a.turn, a.kind, a.number) for a in found] == wanted
     assert {a.reply.finish for a in found} == {"stop"}
-    assert all(a.reply.text and a.model == Scripted().model for a in found)
+    assert all(a.reply.text and a.model == f"told:{Scripted().model}" for a in found)
     by_prompt = Counter(a.prompt for a in found if a.kind == "reason")
     assert set(by_prompt.values()) == {2}
     assert len({a.reply.key for a in found}) == len(found)
@@ -249,6 +259,46 @@ def test_more_answers_to_the_same_turns_go_on_from_the_last_number(
     assert {a.number for a in more} == {2}
     assert {a.prompt for a in more} == {a.prompt for a in first}
     assert not {a.seed for a in more if a.turn == 0} & {a.seed for a in first if a.turn == 0}
+
+
+def test_a_session_stays_open_between_rounds_until_the_engine_lets_go(
+    built: Built, tmp_path: Path
+) -> None:
+    opened: list[Session] = []
+    closed: list[bool] = []
+
+    @dataclass
+    class Closing(Plain):
+        """Tells when it is closed."""
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def open_one(backend: Told, scripted: Scripted) -> Session:
+        opened.append(Closing(backend, scripted))
+        return opened[-1]
+
+    asking = stage(built, tmp_path, Told(asked=[], session=open_one))
+    engine = SerialEngine(lambda *_: None)
+    for first in (0, 1):
+        list(engine.run(asking, shards(built, [("reason", first, 1)])))
+    assert len(opened) == 1 and not closed
+    engine.close()
+    assert closed == [True]
+
+
+def test_what_the_journal_knows_can_be_had_without_asking(built: Built, tmp_path: Path) -> None:
+    asked: list[str] = []
+    with pytest.raises(EnvironmentFailure):
+        serial(stage(built, tmp_path, Told(asked=asked, session=Dying)), shards(built))
+    assert len(asked) == 17
+    quiet = replace(stage(built, tmp_path, Told(asked=asked, session=plain)), asking=False)
+    entries = serial(quiet, shards(built))
+    assert len(asked) == 17
+    assert sum(entry.rows for entry in entries) == 17
+    wanted = sum(len(some) for s in shards(built) for some in s.payload["wants"]) * 3 // 2
+    assert sum(entry.counts["not asked"] for entry in entries) == wanted - 17
+    assert all(a.reply.finish == "stop" for a in answers(quiet, entries))
 
 
 def test_a_changed_picture_ends_the_stage(built: Built, tmp_path: Path) -> None:

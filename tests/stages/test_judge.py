@@ -39,7 +39,7 @@ def judged(
             stage="judge",
             name=entry.name,
             fingerprint="f",
-            payload={"picks": picks, "answers": [entry.data().path]},
+            payload={"picks": picks, "answers": [entry.data().path], "beside": []},
         )
         for entry, picks in zip(asked, built.picks, strict=True)
     ]
@@ -55,8 +55,10 @@ def test_right_answers_are_accepted(built: Built, tmp_path: Path) -> None:
     kinds = Counter(trace.answer.kind for trace in traces)
     assert kinds["reason"] == 2 * kinds["direct"] > 0
     for entry in entries:
-        assert entry.rows == entry.counts["answered=direct"] + entry.counts["answered=reason"]
-        assert entry.counts["accepted=reason"] == entry.counts["answered=reason"]
+        counted = {key: n for key, n in entry.counts.items() if key.startswith("trace|")}
+        assert sum(counted.values()) == entry.rows
+        assert {key.split("|")[3] for key in counted} == {"accepted"}
+        assert {key.split("|")[1] for key in counted} == {"object_tracking"}
 
 
 @pytest.mark.parametrize("fault", sorted(FOUND))
