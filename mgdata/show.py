@@ -5,20 +5,24 @@ The one place that knows both the data model and the view.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from mgdata import media, placeholders
-from mgdata.data import Drop, Image, Sample, Target
+from mgdata.data import Drop, Image, Sample, Target, Trace, Turn
 from mgdata.edits import Codec, render
 from mgdata.errors import MgdataError
 from mgdata.geometry import Box
 from mgdata.notations import IMAGE_TOKEN
 from mgdata.plugins import Notation
 from mgdata.storage import Root, Store
-from mgdata.view import Exchange, Mark, Picture, Shown
+from mgdata.teacher import thought
+from mgdata.view import ACCEPTED, Exchange, Mark, Picture, Shown
+from mgdata.view import Trace as ShownTrace
 
 
 def show_sample(
@@ -29,17 +33,7 @@ def show_sample(
         _picture(i, _pixels(image, roots, codec), image) for i, image in enumerate(sample.images)
     )
     names = [picture.name for picture in pictures]
-    exchanges = tuple(
-        Exchange(
-            question=_readable(notation.question(turn, sample.images), names),
-            answer=notation.answer(turn, sample.images),
-            kind=turn.kind,
-            given=tuple(_mark(target) for target in turn.regions),
-            targets=tuple(_mark(target) for target in turn.targets),
-            gold=turn.gold,
-        )
-        for turn in sample.turns
-    )
+    exchanges = tuple(_exchange(turn, sample.images, notation, names) for turn in sample.turns)
     return Shown(
         id=sample.id,
         task=sample.task,
@@ -53,6 +47,78 @@ def show_sample(
             "seed": str(seed),
         },
     )
+
+
+def show_traces(
+    sample: Sample,
+    traces: Iterable[Trace],
+    roots: Mapping[str, Root],
+    notation: Notation,
+    codec: Codec,
+) -> list[Shown]:
+    """Answers of a teacher to one sample, an item each: its boxes over those that are annotated.
+
+    Turns before the one that was asked are there to read, without their boxes. `notation` is the
+    one that the teacher was told to write.
+    """
+    pictures = tuple(
+        _picture(i, _pixels(image, roots, codec), image) for i, image in enumerate(sample.images)
+    )
+    return [_shown_trace(sample, trace, pictures, notation) for trace in traces]
+
+
+def _shown_trace(
+    sample: Sample, trace: Trace, pictures: tuple[Picture, ...], notation: Notation
+) -> Shown:
+    answer, names = trace.answer, [picture.name for picture in pictures]
+    *earlier, asked = (
+        _exchange(turn, sample.images, notation, names) for turn in sample.turns[: answer.turn + 1]
+    )
+    told = replace(asked, reasoning=trace.reasoning, trace=_trace(trace))
+    drawn = msgspec.structs.asdict(answer.sampling)
+    return Shown(
+        id=f"{sample.id}/{answer.turn}/{answer.kind}/{answer.number}",
+        task=sample.task,
+        split=sample.split,
+        images=pictures,
+        turns=(*(replace(turn, given=(), targets=()) for turn in earlier), told),
+        provenance={
+            "records": ", ".join(sample.records),
+            "license": sample.license,
+            "model": answer.model,
+            "sampling": ", ".join(f"{name} {value}" for name, value in drawn.items()),
+            "seed": str(answer.seed),
+            "finish": answer.reply.finish,
+            "tokens": f"{answer.reply.prompt_tokens:,} + {answer.reply.tokens:,}",
+            "prompt": answer.prompt,
+            "words": answer.words,
+        },
+    )
+
+
+def _trace(trace: Trace) -> ShownTrace:
+    answer = trace.answer
+    return ShownTrace(
+        verdict=ACCEPTED if trace.accepted else str(trace.reason),
+        quote=trace.value or "",
+        prompt=answer.kind,
+        number=answer.number,
+        answer=_said(trace),
+        raw=answer.reply.text,
+        claimed=tuple(map(_mark, trace.targets)),
+        scores=trace.scores,
+    )
+
+
+def _said(trace: Trace) -> str:
+    """The answer proper; empty where the text is in no format."""
+    kind = trace.answer.kind
+    if kind not in ("direct", "reason", "rationalise", "trajectory"):
+        return ""
+    try:
+        return thought.read(trace.answer.reply.text, kind).answer
+    except thought.FormatError:
+        return ""
 
 
 def show_drop(drop: Drop) -> Shown:
@@ -91,30 +157,76 @@ def show_row(row: Mapping[str, Any]) -> Shown:
     )
     names = [picture.name for picture in pictures]
     messages = [message["content"] for message in row["messages"]]
-    exchanges = tuple(
+    exchanges = [
         Exchange(
             question=_readable(messages[2 * i], names),
-            answer=messages[2 * i + 1],
+            answer=messages[2 * i + 1] if 2 * i + 1 < len(messages) else "",
             kind=turn["kind"],
             given=tuple(_row_mark(target) for target in turn["regions"]),
             targets=tuple(_row_mark(target) for target in turn["targets"]),
             gold=turn["gold"],
         )
         for i, turn in enumerate(row["turns"])
-    )
+    ]
+    if exchanges and "form" in row:
+        exchanges[-1] = _taught(exchanges[-1], row, open=len(messages) % 2 == 1)
     return Shown(
         id=row["id"],
         task=row["task"],
         split=row["split"],
         images=pictures,
-        turns=exchanges,
+        turns=tuple(exchanges),
         provenance={
             "records": ", ".join(row["records"]),
             "license": row["license"],
             "association": row["association"],
             "notation": row["notation"],
             "order": str(row["order"]),
+            **_taught_by(row),
         },
+    )
+
+
+def _taught(exchange: Exchange, row: Mapping[str, Any], *, open: bool) -> Exchange:
+    """The turn that a lesson teaches, its parts apart as the row has them."""
+    instruction, reasoning = row["instruction"], row["reasoning"]
+    answer = exchange.answer
+    if reasoning and answer.startswith(f"<think>{reasoning}</think>"):
+        answer = answer.removeprefix(f"<think>{reasoning}</think>")
+        answer = answer.removeprefix("<answer>").removesuffix("</answer>")
+    question = exchange.question
+    if instruction:
+        question = question.removesuffix(_readable(instruction, ())).rstrip("\n")
+    return replace(
+        exchange, question=question, answer=answer, instruction=instruction, reasoning=reasoning,
+        open=open,
+    )  # fmt: skip
+
+
+def _taught_by(row: Mapping[str, Any]) -> dict[str, str]:
+    """Where a lesson comes from; nothing of a row that is none."""
+    if "form" not in row:
+        return {}
+    told = {name: row[name] for name in ("source", "form", "kind", "model", "words") if row[name]}
+    if row["pass_rate"] is not None:
+        told["pass rate"] = f"{row['pass_rate']:.3f} of {row['answers']} answers"
+    if row["iou"] is not None:
+        told["teacher's IoU"] = f"{row['iou']:.3f}"
+    if row["ground_truth"]:
+        told["ground truth"] = row["ground_truth"]
+    return told
+
+
+def _exchange(
+    turn: Turn, images: Sequence[Image], notation: Notation, names: Sequence[str]
+) -> Exchange:
+    return Exchange(
+        question=_readable(notation.question(turn, images), names),
+        answer=notation.answer(turn, images),
+        kind=turn.kind,
+        given=tuple(_mark(target) for target in turn.regions),
+        targets=tuple(_mark(target) for target in turn.targets),
+        gold=turn.gold,
     )
 
 

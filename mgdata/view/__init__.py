@@ -6,6 +6,6 @@ one PNG. Both take plain data (`Shown`) and know neither tables nor recipes nor 
 
 from mgdata.view.gallery import write
 from mgdata.view.overlay import overlay
-from mgdata.view.shown import Exchange, Mark, Picture, Shown
+from mgdata.view.shown import ACCEPTED, Exchange, Mark, Picture, Shown, Trace
 
-__all__ = ["Exchange", "Mark", "Picture", "Shown", "overlay", "write"]
+__all__ = ["ACCEPTED", "Exchange", "Mark", "Picture", "Shown", "Trace", "overlay", "write"]

@@ -7,9 +7,10 @@ boxes lies, in pixels or on a scale of 1, 999 or 1000; whatever fits none stays 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
+from mgdata.notations.naming import image_names
 from mgdata.view.marks import Tag, Tagged
 from mgdata.view.shown import Picture
 
@@ -24,18 +25,69 @@ _TOLERANCE = 0.004
 flooring a pixel of a 320 px picture 0.003."""
 
 
-def highlight(text: str, tagged: Tagged, images: Sequence[Picture]) -> str:
-    """`text` as HTML, escaped, with tags for boxes, names of images and special tokens."""
-    names = {image.name: index for index, image in enumerate(images) if image.name}
-    unused = list(tagged.all)
+def highlight(
+    text: str,
+    tagged: Tagged,
+    images: Sequence[Picture],
+    *,
+    spoken: bool = False,
+    quoted: str = "",
+) -> str:
+    """`text` as HTML, escaped, with tags for boxes, names of images and special tokens.
+
+    Args:
+        text: Anything at all.
+        tagged: The boxes that it may speak of.
+        images: The sample's.
+        spoken: Images are named as prose does too: `the second image`, `picture 2`.
+        quoted: Words of the text to be marked, however their white space is.
+    """
+    inside = _found(text, quoted)
     parts: list[str] = []
     end = 0
-    for match in _pattern(names).finditer(text):
-        parts.append(escape(text[end : match.start()]))
-        parts.append(_piece(match, tagged, unused, names, images))
-        end = match.end()
-    parts.append(escape(text[end:]))
+    for start, stop, piece in _pieces(text, tagged, images, spoken=spoken):
+        parts.append(_plain(text, end, start, inside))
+        within = start < inside[1] and stop > inside[0]
+        parts.append(f"<mark>{piece}</mark>" if within else piece)
+        end = stop
+    parts.append(_plain(text, end, len(text), inside))
     return "".join(parts)
+
+
+def _pieces(
+    text: str, tagged: Tagged, images: Sequence[Picture], *, spoken: bool
+) -> Iterator[tuple[int, int, str]]:
+    """Start, end and HTML of what stands out, in order; nothing overlaps."""
+    names = {image.name: index for index, image in enumerate(images) if image.name}
+    unused = list(tagged.all)
+    told = [
+        (start, stop, _image(index, text[start:stop]))
+        for start, stop, index in (image_names(text, len(images)) if spoken else ())
+        if 0 <= index < len(images)
+    ]
+    end = 0
+    for match in _pattern(names).finditer(text):
+        while told and told[0][0] < match.end():
+            if end <= told[0][0] and told[0][1] <= match.start():
+                yield told[0]
+            del told[0]
+        yield match.start(), match.end(), _piece(match, tagged, unused, names, images)
+        end = match.end()
+    yield from (name for name in told if end <= name[0])
+
+
+def _found(text: str, quoted: str) -> tuple[int, int]:
+    """Start and end of a quote in a text, (0, 0) where it is not there."""
+    words = quoted.removesuffix("...").split()
+    found = re.search(r"\s+".join(map(re.escape, words)), text, re.IGNORECASE) if words else None
+    return found.span() if found else (0, 0)
+
+
+def _plain(text: str, start: int, end: int, inside: tuple[int, int]) -> str:
+    """Text without anything that stands out, the part of it that is `inside` marked."""
+    first, last = (min(max(edge, start), end) for edge in inside)
+    marked = f"<mark>{escape(text[first:last])}</mark>" if first < last else ""
+    return escape(text[start:first]) + marked + escape(text[last:end])
 
 
 def _pattern(names: dict[str, int]) -> re.Pattern[str]:
@@ -93,6 +145,8 @@ def chip(tag: Tag, text: str) -> str:
 
 def colour(tag: Tag) -> str:
     """CSS class of a mark's colour."""
+    if tag.claimed:
+        return "claimed"
     return "given" if tag.colour is None else f"c{tag.colour}"
 
 

@@ -1,6 +1,7 @@
-"""How boxes are told apart: a number and a colour for each target, a letter for each given box.
+"""How boxes are told apart: by number, letter and colour.
 
-The page, its text and the contact sheet all number marks here, so that they agree.
+A target has a number and a colour, a given box a letter, and one that a teacher claims `T` and a
+number. The page, its text and the contact sheet all number marks here, so that they agree.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ GIVEN = "#ffffff"
 """Colour of given boxes, which are dashed over a dark casing."""
 
 
+CLAIMED = "#f2ff3d"
+"""Colour of boxes that a teacher claims, which are dotted."""
+
+
 class Tag(msgspec.Struct, frozen=True, kw_only=True):
     """A mark with its name in the sample."""
 
@@ -35,9 +40,12 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True):
     mark: Mark
     """The box."""
     label: str
-    """`1`, `2` ... for targets, `A`, `B` ... for given boxes, counted over the sample's turns."""
+    """`1`, `2` ... for targets, `A`, `B` ... for given boxes, `T1`, `T2` ... for claimed ones,
+    counted over the sample's turns."""
     colour: int | None
-    """Index into the palette; None for a given box."""
+    """Index into the palette; None for a given or claimed box."""
+    claimed: bool = False
+    """A teacher's box."""
 
 
 class Tagged(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,17 +53,23 @@ class Tagged(msgspec.Struct, frozen=True, kw_only=True):
 
     given: tuple[Tag, ...]
     targets: tuple[Tag, ...]
+    claimed: tuple[Tag, ...] = ()
 
     @property
     def all(self) -> tuple[Tag, ...]:
-        """Given boxes, then targets."""
-        return self.given + self.targets
+        """Given boxes, then targets, then claimed ones."""
+        return self.given + self.targets + self.claimed
+
+    @property
+    def told(self) -> Tagged:
+        """The boxes that a reasoning may speak of: the teacher's own in place of the targets."""
+        return Tagged(given=self.given, targets=self.claimed) if self.claimed else self
 
 
 def tag(turns: Sequence[Exchange]) -> list[Tagged]:
     """Name every mark of a sample; the counts run on from turn to turn."""
     tagged: list[Tagged] = []
-    letters = numbers = 0
+    letters = numbers = claims = 0
     for index, turn in enumerate(turns):
         given = tuple(
             Tag(turn=index, mark=mark, label=letter(letters + i), colour=None)
@@ -65,9 +79,14 @@ def tag(turns: Sequence[Exchange]) -> list[Tagged]:
             Tag(turn=index, mark=mark, label=str(n + 1), colour=n % len(PALETTE))
             for n, mark in enumerate(turn.targets, start=numbers)
         )
+        claimed = tuple(
+            Tag(turn=index, mark=mark, label=f"T{n}", colour=None, claimed=True)
+            for n, mark in enumerate(turn.trace.claimed if turn.trace else (), start=claims + 1)
+        )
         letters += len(given)
         numbers += len(targets)
-        tagged.append(Tagged(given=given, targets=targets))
+        claims += len(claimed)
+        tagged.append(Tagged(given=given, targets=targets, claimed=claimed))
     return tagged
 
 

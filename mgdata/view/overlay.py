@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mgdata import placeholders
-from mgdata.view.marks import GIVEN, PALETTE, Tag, Tagged, tag
-from mgdata.view.shown import Picture, Shown
+from mgdata.view.marks import CLAIMED, GIVEN, PALETTE, Tag, Tagged, tag
+from mgdata.view.shown import Exchange, Picture, Shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -96,7 +97,7 @@ def _picture(picture: Picture, tags: list[Tag], tall: int) -> Image:
     size = (max(1, int(tall * _ratio(picture))), tall)
     image = _decoded(picture, size)
     draw = ImageDraw.Draw(image)
-    for drawn in sorted(tags, key=lambda one: -one.mark.box.area):
+    for drawn in sorted(tags, key=lambda one: (one.claimed, -one.mark.box.area)):
         box, wide, high = drawn.mark.box, max(picture.width, 1), max(picture.height, 1)
         edges = (
             box.x1 * size[0] / wide,
@@ -128,6 +129,9 @@ def _decoded(picture: Picture, size: tuple[int, int]) -> Image:
 def _mark(draw: ImageDraw, tag: Tag, edges: tuple[float, float, float, float]) -> None:
     from PIL import ImageFont
 
+    if tag.claimed:
+        _claim(draw, tag, edges)
+        return
     colour = GIVEN if tag.colour is None else PALETTE[tag.colour]
     _outline(draw, edges, "#101010", 5, dash=0)
     _outline(draw, edges, colour, 3, dash=9 if tag.colour is None else 0)
@@ -137,6 +141,25 @@ def _mark(draw: ImageDraw, tag: Tag, edges: tuple[float, float, float, float]) -
     draw.rectangle((left, top, left + across, top + high), fill=ground)
     middle = (left + across / 2, top + high / 2)
     draw.text(middle, tag.label, fill=ink, anchor="mm", font=ImageFont.load_default(18))
+
+
+def _claim(draw: ImageDraw, tag: Tag, edges: tuple[float, float, float, float]) -> None:
+    """A teacher's box as dots, with its label at the last corner."""
+    from PIL import ImageFont
+
+    x1, y1, x2, y2 = edges
+    for ax, ay, bx, by in ((x1, y1, x2, y1), (x2, y1, x2, y2), (x2, y2, x1, y2), (x1, y2, x1, y1)):
+        steps = max(1, round((abs(bx - ax) + abs(by - ay)) / 14))
+        for step in range(steps):
+            place = ax + (bx - ax) * step / steps, ay + (by - ay) * step / steps
+            draw.circle(place, 4, fill="#101010")
+            draw.circle(place, 2.5, fill=CLAIMED)
+    across, high = 14 + 10 * len(tag.label), 24
+    top = y2 if y2 + high <= draw.im.size[1] else y2 - high
+    area = (x2 - across, top, x2, top + high)
+    draw.rounded_rectangle(area, 12, fill=CLAIMED, outline="#101010", width=2)
+    middle = (x2 - across / 2, top + high / 2)
+    draw.text(middle, tag.label, fill=_INK, anchor="mm", font=ImageFont.load_default(18))
 
 
 def _outline(
@@ -186,9 +209,7 @@ def _words(shown: Shown, tagged: list[Tagged]) -> Image:
     lines = [("", "", _SOFT), *(("", text, _SOFT) for text in _wrapped(head, font, width - indent))]
     for turn, marks in zip(shown.turns, tagged, strict=True):
         lines.append(("", "", _INK))
-        question, answer = (_plain(text, marks, shown) for text in (turn.question, turn.answer))
-        texts = (("Q", question, _SOFT), ("A", answer, _INK), ("", _legend(marks), _SOFT))
-        for label, text, ink in texts:
+        for label, text, ink in _told(turn, marks, shown):
             wrapped = _wrapped(text, font, width - indent)
             lines += [(label if i == 0 else "", line, ink) for i, line in enumerate(wrapped)]
     image = Image.new("RGB", (width, leading * len(lines)), _GROUND)
@@ -197,6 +218,22 @@ def _words(shown: Shown, tagged: list[Tagged]) -> Image:
         draw.text((0, row * leading), label, fill=_SOFT, font=font)
         draw.text((indent, row * leading), text, fill=ink, font=font)
     return image
+
+
+def _told(turn: Exchange, marks: Tagged, shown: Shown) -> Iterator[tuple[str, str, str]]:
+    """What a turn says: a letter, the text and its colour. R and T are a teacher's."""
+    trace, reasoning = turn.trace, _plain(turn.reasoning, marks, shown)
+    yield "Q", _plain(turn.question, marks, shown), _SOFT
+    if turn.instruction:
+        yield "", turn.instruction, _SOFT
+    if reasoning and trace is None:
+        yield "R", reasoning, _INK
+    yield "A", "(left open)" if turn.open else _plain(turn.answer, marks, shown), _INK
+    yield "", _legend(marks), _SOFT
+    if trace:
+        yield "T", " ".join(filter(None, (f"[{trace.verdict}]", trace.quote))), _SOFT
+        yield "", reasoning, _INK
+        yield "", trace.answer or trace.raw, _INK
 
 
 def _plain(text: str, tagged: Tagged, shown: Shown) -> str:

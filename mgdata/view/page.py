@@ -14,12 +14,16 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from mgdata.view.highlight import chip, colour, highlight
+from mgdata.view.highlight import colour, highlight
 from mgdata.view.marks import PALETTE, Tag, Tagged, tag
-from mgdata.view.shown import Exchange, Picture, Shown
+from mgdata.view.shown import ACCEPTED, Exchange, Picture, Shown
+from mgdata.view.traces import judged, key, legend, number, reasoned, words
 
 KEPT = "kept"
 """What the reason filter calls samples that were not dropped."""
+
+
+_FACETS = ("task", "split", "reason", "kind", "verdict")
 
 
 class Page:
@@ -29,11 +33,16 @@ class Page:
         self._articles: list[str] = []
         self._anchors: set[str] = set()
         self._frames: dict[str, str] = {}
-        self._facets = {name: Counter[str]() for name in ("task", "split", "reason")}
+        self._facets = {name: Counter[str]() for name in _FACETS}
 
     def add(self, shown: Shown, sources: Sequence[str | None]) -> None:
         """Append a sample; `sources` are its images' file names, None where there is none."""
-        values = {"task": shown.task, "split": shown.split, "reason": shown.reason or KEPT}
+        values = {
+            "task": shown.task,
+            "split": shown.split,
+            "reason": shown.reason or KEPT,
+            **_asked(shown),
+        }
         for name, value in values.items():
             self._facets[name][value] += 1
         data = "".join(f' data-{name}="{escape(value)}"' for name, value in values.items())
@@ -80,7 +89,7 @@ class Page:
             for index, (picture, source) in enumerate(zip(shown.images, sources, strict=True))
         )
         row = self._row([_ratio(picture) for picture in shown.images])
-        return f'<div class="pictures {row}">{"".join(figures)}</div>'
+        return f'<div class="pictures {row}">{"".join(figures)}</div>{key(tagged)}'
 
     def _figure(self, index: int, picture: Picture, source: str | None, tags: Sequence[Tag]) -> str:
         drawn = _drawing(picture, tags)
@@ -142,40 +151,55 @@ def _drawing(picture: Picture, tags: Sequence[Tag]) -> str:
     """The boxes as SVG in the picture's own pixels; tag labels are sized to its height."""
     scale = max(picture.height, picture.width * 0.5) / 400
     size = f"0 0 {picture.width} {picture.height}"
-    # The smallest box lies on top, so that it can be pointed at.
-    ordered = sorted(tags, key=lambda one: -one.mark.box.area)
-    drawn = "".join(_box(one, scale) for one in ordered)
+    # Dots over lines, and the smallest box on top, so that it can be pointed at.
+    ordered = sorted(tags, key=lambda one: (one.claimed, -one.mark.box.area))
+    drawn = "".join(_box(one, scale, picture) for one in ordered)
     return f'<svg viewBox="{size}" preserveAspectRatio="none" aria-hidden="true">{drawn}</svg>'
 
 
-def _box(tag: Tag, scale: float) -> str:
-    box, across = tag.mark.box, 20 + 9 * (len(tag.label) - 1)
+def _box(tag: Tag, scale: float, picture: Picture) -> str:
+    box = tag.mark.box
     place = " ".join(
-        f'{name}="{_number(value)}"'
+        f'{name}="{number(value)}"'
         for name, value in zip(
             ("x", "y", "width", "height"), (box.x1, box.y1, box.width, box.height), strict=True
         )
     )
-    top = -20 if box.y1 >= 20 * scale else 0
-    title = f"<title>{escape(_words(tag))}</title>"
+    title = f"<title>{escape(words(tag))}</title>"
     return (
         f'<g class="mark {colour(tag)}" data-turn="{tag.turn}" data-mark="{tag.label}">{title}'
         f'<rect class="casing" {place}/><rect class="edge" {place}/>'
-        f'<g class="tag" transform="translate({_number(box.x1)} {_number(box.y1)}) '
-        f'scale({_number(scale)})"><rect y="{top}" width="{across}" height="20"/>'
-        f'<text x="{across / 2:g}" y="{top + 15}">{tag.label}</text></g></g>'
+        f"{_sign(tag, scale, picture)}</g>"
     )
 
 
-def _words(tag: Tag) -> str:
-    box = tag.mark.box
-    edges = ", ".join(_number(edge) for edge in (box.x1, box.y1, box.x2, box.y2))
-    return f"{tag.label} {tag.mark.phrase} [{edges}]".replace("  ", " ")
+def _sign(tag: Tag, scale: float, picture: Picture) -> str:
+    """The label at the first corner of a box, of a claimed one at the last.
+
+    A claimed box often lies on the very one that was asked for.
+    """
+    box, across = tag.mark.box, 20 + 9 * (len(tag.label) - 1)
+    if tag.claimed:
+        place, left = (box.x2, box.y2), -across
+        top = 0 if box.y2 + 20 * scale <= picture.height else -20
+    else:
+        place, left = (box.x1, box.y1), 0
+        top = -20 if box.y1 >= 20 * scale else 0
+    start = f' x="{left}"' if left else ""
+    return (
+        f'<g class="tag" transform="translate({number(place[0])} {number(place[1])}) '
+        f'scale({number(scale)})"><rect{start} y="{top}" width="{across}" height="20"/>'
+        f'<text x="{left + across / 2:g}" y="{top + 15}">{tag.label}</text></g>'
+    )
 
 
-def _number(value: float) -> str:
-    """Up to three decimals, without trailing zeros: boxes keep more than a pixel's precision."""
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+def _asked(shown: Shown) -> dict[str, str]:
+    """How a teacher was asked, and the verdict on it; of several answers in a sample the last."""
+    traces = [turn.trace for turn in shown.turns if turn.trace]
+    return {
+        "kind": traces[-1].prompt if traces else "",
+        "verdict": traces[-1].verdict if traces else "",
+    }
 
 
 def _head(shown: Shown) -> str:
@@ -196,25 +220,27 @@ def _turns(shown: Shown, tagged: Sequence[Tagged]) -> str:
 
 def _turn(index: int, turn: Exchange, tagged: Tagged, images: Sequence[Picture]) -> str:
     gold = f'<span class="gold" dir="auto">{escape(turn.gold)}</span>' if turn.gold else ""
-    legend = "".join(_legend(one, images) for one in tagged.all)
-    marks = f'<ul class="marks">{legend}</ul>' if legend else ""
+    boxes = "".join(legend(one, images) for one in tagged.given + tagged.targets)
+    marks = f'<ul class="marks">{boxes}</ul>' if boxes else ""
+    before = "" if turn.trace else reasoned(turn, tagged, images)
     return (
         f'<section class="turn" data-turn="{index}" tabindex="0">'
         f'<p class="question" dir="auto">{highlight(turn.question, tagged, images)}</p>'
-        f'<p class="answer" dir="auto">{highlight(turn.answer, tagged, images)}</p>'
+        f"{_instruction(turn)}{before}{_answer(turn, tagged, images)}"
         f'<div class="under"><span class="kind">{escape(turn.kind)}</span>{gold}{marks}</div>'
-        f"</section>"
+        f"{judged(turn, tagged, images)}</section>"
     )
 
 
-def _legend(tag: Tag, images: Sequence[Picture]) -> str:
-    index = tag.mark.image
-    name = images[index].name if index < len(images) else f"image {index}"
-    phrase = f" <bdi>{escape(tag.mark.phrase)}</bdi>" if tag.mark.phrase else ""
-    return (
-        f'<li data-turn="{tag.turn}" data-mark="{tag.label}" title="{escape(_words(tag))}">'
-        f'{chip(tag, "")} <span class="where">{escape(name)}</span>{phrase}</li>'
-    )
+def _instruction(turn: Exchange) -> str:
+    text = escape(turn.instruction)
+    return f'<p class="instruction" dir="auto">{text}</p>' if text else ""
+
+
+def _answer(turn: Exchange, tagged: Tagged, images: Sequence[Picture]) -> str:
+    if turn.open:
+        return '<p class="answer left">left open, for a model to answer</p>'
+    return f'<p class="answer" dir="auto">{highlight(turn.answer, tagged, images)}</p>'
 
 
 def _provenance(shown: Shown) -> str:
@@ -241,5 +267,5 @@ def _facet(name: str, counts: Counter[str]) -> str:
 
 
 def _ordered(values: Iterable[str]) -> list[str]:
-    """By name, kept samples first."""
-    return sorted(values, key=lambda value: (value != KEPT, value))
+    """By name, what was kept or accepted first."""
+    return sorted(values, key=lambda value: (value not in (KEPT, ACCEPTED), value))

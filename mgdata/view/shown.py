@@ -9,6 +9,9 @@ import msgspec
 
 from mgdata.geometry import Box
 
+ACCEPTED = "accepted"
+"""Verdict of an answer that is good enough to learn from."""
+
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """One image of a sample, as published."""
@@ -36,6 +39,27 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     """What the box shows, in words."""
 
 
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """A teacher's answer beside the annotated one, and what was thought of it."""
+
+    verdict: str
+    """`ACCEPTED`, or why it was not, the same words for the same cause."""
+    quote: str = ""
+    """What was found: words of the reasoning, or a figure."""
+    prompt: str = ""
+    """Kind of the prompt: direct, reason, rationalise, trajectory."""
+    number: int = 0
+    """Which of several answers to the same prompt, from 0."""
+    answer: str = ""
+    """The answer proper; empty where it cannot be told from the rest."""
+    raw: str = ""
+    """All that the teacher wrote."""
+    claimed: tuple[Mark, ...] = ()
+    """Boxes of its answer, drawn dotted."""
+    scores: dict[str, float] = {}
+    """How right it is, by name."""
+
+
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """One question and its answer, with the boxes they speak of."""
 
@@ -51,6 +75,14 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """Boxes of the answer, drawn solid."""
     gold: str = ""
     """The right answer in its shortest form, where it is no box."""
+    instruction: str = ""
+    """What the question ends with, of how to answer."""
+    open: bool = False
+    """The question is left unanswered, for a model to answer."""
+    reasoning: str = ""
+    """What stands before an answer, with its line breaks."""
+    trace: Trace | None = None
+    """What a teacher answered to the question; None: it was not asked."""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
