@@ -18,10 +18,12 @@ STORED: dict[str, type[msgspec.Struct]] = {
     "record": data.Record,
     "drop": data.Drop,
     "sample": data.Sample,
+    "lesson": data.Lesson,
     "manifest": manifest.Entry,
     "recipe": recipe.Recipe,
     "run": folder.RunFile,
     "row": rows.Row,
+    "lesson_row": rows.LessonRow,
 }
 
 

@@ -13,6 +13,7 @@ import hypothesis.strategies as st
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+import taught_releases
 import yaml
 from command import entries, ledger
 from hypothesis import given
@@ -66,6 +67,9 @@ def written(run: Path, kind: str) -> Iterator[Any]:
     elif kind == "drop":
         for drop in ledger(run):
             yield json.loads(msgspec.json.encode(drop))
+    elif kind == "lesson":
+        for text in read_samples(run / taught_releases.TABLE, ["lesson"])["lesson"].to_pylist():
+            yield json.loads(text)
     else:
         for file in sorted((run / "release" / "data").rglob("*.parquet")):
             for row in pq.read_table(file).slice(0, 20).to_pylist():
@@ -74,15 +78,26 @@ def written(run: Path, kind: str) -> Iterator[Any]:
                 yield row
 
 
+@pytest.fixture(scope="module")
+def taught_run(quick_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a table of lessons and the release of them."""
+    folder = tmp_path_factory.mktemp("taught")
+    taught_releases.release(quick_run, folder)
+    return folder
+
+
 @pytest.mark.parametrize("kind", sorted(STORED))
-def test_the_schema_accepts_what_the_pipeline_writes(kind: str, quick_run: Path) -> None:
+def test_the_schema_accepts_what_the_pipeline_writes(
+    kind: str, quick_run: Path, taught_run: Path
+) -> None:
     count = 0
-    for document in written(quick_run, kind):
+    for document in written(taught_run if kind.startswith("lesson") else quick_run, kind):
         faults_found = [error.message for error in validator(kind).iter_errors(document)]
         assert not faults_found
-        msgspec.convert(document, STORED[kind], strict=True) if kind != "row" else msgspec.json.decode(
-            json.dumps(document), type=STORED[kind]
-        )  # fmt: skip
+        if kind.endswith("row"):
+            msgspec.json.decode(json.dumps(document), type=STORED[kind])
+        else:
+            msgspec.convert(document, STORED[kind], strict=True)
         count += 1
     assert count
 
@@ -135,6 +150,25 @@ RECORD = msgspec.json.decode(
             ),
             license="MIT",
             skipped={"nan box": 2},
+        )
+    )
+)
+LESSON = msgspec.json.decode(
+    msgspec.json.encode(
+        data.Lesson(
+            id="1" * 16,
+            config="rl",
+            sample=msgspec.convert(SAMPLE, data.Sample),
+            source="0" * 16,
+            form="reason",
+            open=True,
+            instruction="Think.",
+            pass_rate=0.5,
+            answers=8,
+            kind="reason",
+            model="scripted:script@1",
+            words="w",
+            iou=0.25,
         )
     )
 )
@@ -195,7 +229,8 @@ def changed(document: Any, path: tuple[Any, ...], how: str, other: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("kind", "document"), [("sample", SAMPLE), ("record", RECORD), ("recipe", RECIPE)]
+    ("kind", "document"),
+    [("sample", SAMPLE), ("lesson", LESSON), ("record", RECORD), ("recipe", RECIPE)],
 )
 def test_the_sound_document_is_sound_to_both(kind: str, document: Any) -> None:
     assert validator(kind).is_valid(document)
@@ -204,7 +239,8 @@ def test_the_sound_document_is_sound_to_both(kind: str, document: Any) -> None:
 
 @given(st.data())
 @pytest.mark.parametrize(
-    ("kind", "document"), [("sample", SAMPLE), ("record", RECORD), ("recipe", RECIPE)]
+    ("kind", "document"),
+    [("sample", SAMPLE), ("lesson", LESSON), ("record", RECORD), ("recipe", RECIPE)],
 )
 def test_schema_and_decoder_agree_on_any_one_change(
     kind: str, document: Any, data: st.DataObject

@@ -6,7 +6,6 @@ row group, and eight bytes for each id, picture and record. What is asked of a r
 
 from __future__ import annotations
 
-import json
 import re
 from array import array
 from collections import Counter, defaultdict
@@ -23,13 +22,14 @@ import pyarrow.parquet as pq
 import yaml
 
 from mgdata import registry
-from mgdata.data import ROW_FORMAT, Flow
+from mgdata.data import Flow
 from mgdata.errors import StorageError, UsageError
 from mgdata.identity import content_id
 from mgdata.notations import settings_in
 from mgdata.plugins import Notation
-from mgdata.release.faults import KINDS, Fault, Faults, Picture, look, row_faults
-from mgdata.release.rows import SCHEMA, Row, features
+from mgdata.release.faults import KINDS, Fault, Faults, Part, Picture, look, row_faults
+from mgdata.release.footers import look_at
+from mgdata.release.rows import Row
 from mgdata.storage import Root, Store, filesystem
 
 ROW_GROUP_LIMIT = 250_000_000
@@ -38,9 +38,6 @@ ROW_GROUP_LIMIT = 250_000_000
 _NAME = re.compile(r"data/([^/]+)/([^/]+)-(\d{5})-of-(\d{5})\.parquet")
 _BESIDE = frozenset(("README.md", "statistics.png", ".gitattributes"))
 _BYTES = "images.list.element.bytes"
-
-Part = tuple[str, str]
-"""Configuration and split."""
 
 
 class Verdict(Flow, frozen=True):
@@ -135,6 +132,8 @@ class _Checker:
         self.images = 0
         self._root = root
         self._names: list[str] = []
+        self._kinds: dict[str, tuple[type[Row], str]] = {}
+        """What the rows of each configuration are, and the first file that says so."""
         self._torn: set[Part] = set()
         """Parts of which some rows could not be read: asking for their totals says nothing new."""
         self._ids: defaultdict[str, _Places] = defaultdict(_Places)
@@ -169,37 +168,26 @@ class _Checker:
         try:
             with _opened(self._root, name) as source:
                 file = pq.ParquetFile(source, read_dictionary=[_BYTES])
-                if self._shape(name, file.metadata):
-                    self._groups(name, part, file)
+                if kind := self._shape(name, part[0], file.metadata):
+                    self._groups(name, part, file, kind)
                 else:
                     self._torn.add(part)
         except (pa.ArrowException, OSError, StorageError) as error:
             self.faults.add("unreadable file", name, " ".join(str(error).split())[:200])
             self._torn.add(part)
 
-    def _shape(self, name: str, metadata: pq.FileMetaData) -> bool:
-        """Look at a file's footer; True where its rows can be read."""
-        stated = metadata.metadata or {}
-        schema = metadata.schema.to_arrow_schema().remove_metadata()
-        if not schema.equals(_plain_schema()) or b"ARROW:schema" in stated:
-            self.faults.add("schema", name, _schema_difference(schema))
-            return False
-        try:
-            named = json.loads(stated.get(b"huggingface", b"null"))["info"]["features"]
-        except (ValueError, TypeError, KeyError):
-            named = None
-        if named != features():
-            what = "names other features" if named else "has no features"
-            self.faults.add("features", name, f"the `huggingface` key {what}")
-        version = stated.get(b"mgdata.row_format", b"none").decode(errors="replace")
-        if version != str(ROW_FORMAT):
-            self.faults.add("row format", name, f"is {version}, this mgdata knows {ROW_FORMAT}")
-            return False
-        if without := _unindexed(metadata):
-            self.faults.add("page index", name, f"none for {', '.join(without[:3])}")
-        return True
+    def _shape(self, name: str, config: str, metadata: pq.FileMetaData) -> type[Row] | None:
+        """Look at a file's footer; what its rows are, where they can be read."""
+        kind, found = look_at(metadata)
+        for fault, what in found:
+            self.faults.add(fault, name, what)
+        first, file = self._kinds.setdefault(config, (kind, name)) if kind else (None, "")
+        if kind is not first:
+            what = f"holds another kind of rows than {file}, of the same configuration"
+            self.faults.add("mixed rows", name, what)
+        return kind
 
-    def _groups(self, name: str, part: Part, file: pq.ParquetFile) -> None:
+    def _groups(self, name: str, part: Part, file: pq.ParquetFile, kind: type[Row]) -> None:
         known: dict[str, Picture] = {}
         seen: set[str] = set()
         first = 0
@@ -210,14 +198,14 @@ class _Checker:
                 self._torn.add(part)
             else:
                 table = file.read_row_group(number)
-                size = self._rows(name, part, table, first, known, seen)
+                size = self._rows(name, part, table, kind, first, known, seen)
                 if size > ROW_GROUP_LIMIT:
                     what = f"row group {number} decodes to {size:,} bytes"
                     self.faults.add("row group size", name, what)
             first += rows
         self.images += len(known)
 
-    def _rows(self, name: str, part: Part, table: pa.Table, first: int,
+    def _rows(self, name: str, part: Part, table: pa.Table, kind: type[Row], first: int,
               known: dict[str, Picture], seen: set[str]) -> int:  # fmt: skip
         """Check one row group; returns its decoded image bytes."""
         table, data = _without_bytes(table)
@@ -234,14 +222,14 @@ class _Checker:
             for image, i in zip(raw["images"] or (), indices, strict=True):
                 image["bytes"] = None if i is None else data[i]
             try:
-                row = msgspec.convert(raw, Row)
+                row = msgspec.convert(raw, kind)
             except msgspec.ValidationError as error:
                 self.faults.add("row type", name, str(error), row=at, id=str(raw["id"] or ""))
                 self._torn.add(part)
                 continue
             self.rows[part] += 1
-            for kind, what in row_faults(row, part[1], mine, _notation):
-                self.faults.add(kind, name, what, row=at, id=row.id)
+            for fault, what in row_faults(row, part, mine, _notation):
+                self.faults.add(fault, name, what, row=at, id=row.id)
             self._ids[part[0]].add(content_id(row.id), file, at)
             self._orders[part].append(row.order)
             for places, keys in (
@@ -321,43 +309,6 @@ def _front_matter(root: Root) -> Any:
     if len(parts) != 3 or parts[0]:
         raise ValueError("it does not begin with front matter")
     return yaml.safe_load(parts[1])
-
-
-@cache
-def _plain_schema() -> pa.Schema:
-    """The release row's schema as Parquet tells it, which knows no dictionary type."""
-    return pa.schema([(field.name, _plain(field.type)) for field in SCHEMA])
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_dictionary(kind):
-        return kind.value_type
-    if pa.types.is_list(kind):
-        return pa.list_(_plain(kind.value_type))
-    if pa.types.is_struct(kind):
-        return pa.struct([pa.field(field.name, _plain(field.type)) for field in kind])
-    return kind
-
-
-def _schema_difference(found: pa.Schema) -> str:
-    wanted = _plain_schema()
-    if found.names != wanted.names:
-        missing = [name for name in wanted.names if name not in found.names]
-        more = [name for name in found.names if name not in wanted.names]
-        return f"columns missing: {missing}, unknown: {more}, or in another order"
-    for one, other in zip(found, wanted, strict=True):
-        if not one.equals(other):
-            return f"{one.name} is {one.type}, expected {other.type}"
-    return "it keeps the Arrow schema, whose dictionary type hides the images"
-
-
-def _unindexed(metadata: pq.FileMetaData) -> list[str]:
-    columns = (
-        metadata.row_group(group).column(column)
-        for group in range(metadata.num_row_groups)
-        for column in range(metadata.num_columns)
-    )
-    return list(dict.fromkeys(c.path_in_schema for c in columns if not c.has_offset_index))
 
 
 def _without_bytes(table: pa.Table) -> tuple[pa.Table, Sequence[bytes]]:

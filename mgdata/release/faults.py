@@ -1,6 +1,7 @@
 """What can be wrong with a release: the names of faults, and the faults of one row.
 
-Pure functions over a row and what is known of its pictures. Knows no file; `check` does.
+Pure functions over a row and what is known of its pictures. Knows no file; `check` does. What a
+lesson must hold beyond any row is in `lesson_faults`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from mgdata.geometry import Box
 from mgdata.images import needs_convert, verify
 from mgdata.notations import IMAGE_TOKEN, conversation
 from mgdata.plugins import Notation
-from mgdata.release.rows import Row, RowTarget, RowTurn
+from mgdata.release import lesson_faults
+from mgdata.release.rows import LessonRow, Row, RowTarget, RowTurn
+from mgdata.teacher import thought
 from mgdata.validity import box_fault, turn_fault
 
 KINDS = {
@@ -29,6 +32,7 @@ KINDS = {
     "missing file": "the numbering of a split's files has a gap",
     "unreadable file": "not a whole Parquet file",
     "schema": "columns or types differ from the release row's",
+    "mixed rows": "a configuration has files of plain rows and files of lessons",
     "features": "the `huggingface` key is missing or names other features",
     "row format": "written for another version of the row",
     "page index": "a column has no page index",
@@ -46,6 +50,11 @@ KINDS = {
     "notation": "the notation is unknown, or has another frame than the row states",
     "messages": "the messages are not the turns written in the notation",
     "answer": "the written answer does not read back as the targets",
+    "form": "a lesson has another form than its configuration",
+    "reasoning": "a reasoning is missing, is not to be there, or cannot be read back",
+    "ground truth": "a ground truth is not that of the last turn in the row's notation",
+    "pass rate": "a pass rate is no share of its answers",
+    "teacher": "what is said of the teacher does not go together",
     "empty field": "a text field is empty or has a value it cannot have",
     "licence": "the licence is empty",
     "split": "the row states another split than its file",
@@ -93,6 +102,9 @@ class Faults:
 Found = tuple[str, str]
 """Kind and what was found."""
 
+Part = tuple[str, str]
+"""Configuration and split."""
+
 
 class Picture(Flow, frozen=True):
     """What is known of one image's bytes."""
@@ -135,15 +147,18 @@ def look(data: bytes, known: Mapping[str, Picture]) -> Picture:
 
 
 def row_faults(
-    row: Row, split: str, pictures: Sequence[Picture], notation: Callable[[str, str], Notation]
+    row: Row, part: Part, pictures: Sequence[Picture], notation: Callable[[str, str], Notation]
 ) -> Iterator[Found]:
-    """What is wrong with one row of a file of `split`.
+    """What is wrong with one row of a file of `part`.
 
     `pictures` are its images, in order; `notation` makes a notation of its name and its frame's. A
     fault that only follows from another is not named: what cannot be written is not compared with
     the messages.
     """
+    config, split = part
     yield from _fields(row, split)
+    if isinstance(row, LessonRow):
+        yield from lesson_faults.fields(row, config)
     if not row.images or len(row.images) != len(row.image_info):
         yield "image count", f"{len(row.images)} images, {len(row.image_info)} image_info"
         return
@@ -156,9 +171,11 @@ def row_faults(
         for info, picture in zip(row.image_info, pictures, strict=True)
     ]
     found = list(_turn_faults(row, images))
+    if isinstance(row, LessonRow):
+        found += lesson_faults.reasoning_faults(row, config)
     yield from found
     if not found:
-        yield from _text_faults(row, images, notation)
+        yield from _text_faults(row, config, images, notation)
 
 
 def _fields(row: Row, split: str) -> Iterator[Found]:
@@ -226,7 +243,7 @@ def _rule_fault(turn: RowTurn, images: Sequence[Image]) -> Found | None:
 
 
 def _text_faults(
-    row: Row, images: Sequence[Image], notation: Callable[[str, str], Notation]
+    row: Row, config: str, images: Sequence[Image], notation: Callable[[str, str], Notation]
 ) -> Iterator[Found]:
     try:
         speaker = notation(row.notation, row.frame)
@@ -236,8 +253,12 @@ def _text_faults(
     if row.frame != speaker.frame:
         yield "notation", f"{row.notation} has frame {speaker.frame}, stated {row.frame!r}"
     turns = [_turn(turn) for turn in row.turns]
+    if isinstance(row, LessonRow):
+        yield from lesson_faults.truth_faults(row, speaker.frame, turns[-1], images)
     try:
         written = conversation(speaker, turns, images)
+        if isinstance(row, LessonRow):
+            written = lesson_faults.expected(row, config, written)
     except ValueError as error:
         yield "messages", f"the turns cannot be written: {error}"
         return
@@ -249,9 +270,10 @@ def _text_faults(
     ]:
         yield "messages", _difference(row, written)
     else:
-        for number, turn in enumerate(turns):
-            answer = row.messages[2 * number + 1].content
-            if fault := _answer_fault(speaker, answer, turn, images):
+        answers = [message.content for message in row.messages[1::2]]
+        for number, (text, turn) in enumerate(zip(answers, turns, strict=False)):
+            reasoned = number == len(turns) - 1 and getattr(row, "form", "") == "reason"
+            if fault := _answer_fault(speaker, text, turn, images, reasoned=reasoned):
                 yield "answer", f"turn {number}: {fault}"
 
 
@@ -267,10 +289,13 @@ def _difference(row: Row, written: Sequence[Mapping[str, str]]) -> str:
     return f"message {number} is {found.content[:60]!r}, the turn gives {wanted['content'][:60]!r}"
 
 
-def _answer_fault(notation: Notation, text: str, turn: Turn, images: Sequence[Image]) -> str | None:
+def _answer_fault(
+    notation: Notation, text: str, turn: Turn, images: Sequence[Image], *, reasoned: bool
+) -> str | None:
     """Why a written answer does not read back as its targets, each to the notation's rounding."""
     try:
-        parsed = notation.parse(text, turn, images)
+        answer = thought.read(text, "reason").answer if reasoned else text
+        parsed = notation.parse(answer, turn, images)
     except ValueError as error:
         return str(error)
     wanted = _written(notation, turn.targets, images)

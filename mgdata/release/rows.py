@@ -1,4 +1,6 @@
-"""The release row: its fields, its one explicit Arrow schema, and how row groups are written.
+"""The release row: its fields, its two explicit Arrow schemas, and how row groups are written.
+
+A plain row is a sample; a lesson row also says what a teacher had to do with it.
 
 Each distinct image is stored once a row group, as a dictionary column (docs/decisions/0003). The
 file keeps no Arrow schema, whose dictionary type would hide the `Image` feature; the
@@ -10,14 +12,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mgdata.data import ROW_FORMAT, Flow, Kind
+from mgdata.data import ROW_FORMAT, Flow, Kind, PromptKind
 
 
 class Picture(Flow, frozen=True, kw_only=True):
@@ -118,6 +120,33 @@ class Row(Flow, frozen=True, kw_only=True):
     """Sorting by it shuffles the split; in file order neighbours share images."""
 
 
+class LessonRow(Row, frozen=True, kw_only=True):
+    """One row of a release that a teacher had a part in."""
+
+    source: str
+    """Id of the sample it was made from; rows of one source show the same images."""
+    form: Literal["direct", "reason"]
+    """The last answer is bare, or `<think>..</think><answer>..</answer>`."""
+    instruction: str
+    """What the last question ends with, on a line of its own; often empty."""
+    reasoning: str
+    """What stands before the last answer; empty where none is published."""
+    ground_truth: str
+    """JSON that rewards judge an answer to the last question by: `teacher.truth`."""
+    pass_rate: float | None
+    """Share of a model's answers that were right, 0 to 1; null where none was asked for."""
+    answers: int
+    """Answers that it is a share of."""
+    kind: PromptKind | Literal[""]
+    """Kind of the prompt that the teacher was asked with; empty: it was not."""
+    model: str
+    """The teacher: backend, model and revision; empty where it was not asked."""
+    words: str
+    """Digest of the text that its prompt was made from; likewise."""
+    iou: float | None
+    """Mean IoU of the teacher's own boxes; those of the row are the annotation's."""
+
+
 _TARGETS = pa.list_(
     pa.struct(
         [
@@ -184,50 +213,80 @@ SCHEMA = pa.schema(
 )
 """Columns of a release file. Equal in every file: mixed nullability breaks the Hub's viewer."""
 
+LESSON_SCHEMA = pa.schema(
+    [
+        *SCHEMA,
+        ("source", pa.string()),
+        ("form", pa.string()),
+        ("instruction", pa.string()),
+        ("reasoning", pa.string()),
+        ("ground_truth", pa.string()),
+        ("pass_rate", pa.float64()),
+        ("answers", pa.int32()),
+        ("kind", pa.string()),
+        ("model", pa.string()),
+        ("words", pa.string()),
+        ("iou", pa.float64()),
+    ]
+)
+"""Columns of a file of lessons. Equal in all configurations, so that they can be joined."""
 
-def features(kind: pa.DataType = None, name: str = "") -> Any:
-    """The `datasets` features of the schema, as its metadata key wants them."""
-    if kind is None:
-        return {field.name: features(field.type, field.name) for field in SCHEMA}
-    if name == "images":
-        return {"feature": {"_type": "Image"}, "_type": "List"}
+ROWS: tuple[tuple[pa.Schema, type[Row]], ...] = ((SCHEMA, Row), (LESSON_SCHEMA, LessonRow))
+"""What a file of a release may hold. All files of one configuration hold the same."""
+
+
+def features(schema: pa.Schema = SCHEMA) -> dict[str, Any]:
+    """The `datasets` features of a schema, as its metadata key wants them."""
+    return {
+        field.name: {"feature": {"_type": "Image"}, "_type": "List"}
+        if field.name == "images"
+        else _feature(field.type)
+        for field in schema
+    }
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
     if pa.types.is_list(kind):
-        return {"feature": features(kind.value_type), "_type": "List"}
+        return {"feature": _feature(kind.value_type), "_type": "List"}
     if pa.types.is_struct(kind):
-        return {field.name: features(field.type) for field in kind}
+        return {field.name: _feature(field.type) for field in kind}
     dtype = {"double": "float64"}.get(str(kind), str(kind))
     return {"dtype": dtype, "_type": "Value"}
 
 
-def writer_settings() -> dict[str, Any]:
+def writer_settings(schema: pa.Schema = SCHEMA) -> dict[str, Any]:
     """How `pyarrow.parquet.ParquetWriter` writes a release file; plain values."""
+    leaves = [leaf for field in schema for leaf in _leaves(field.type, field.name)]
     return {
         # Images are compressed already; zstd on them costs time and saves nothing.
-        "compression": {
-            leaf: "none" if leaf.startswith("images.") else "zstd" for leaf in _leaves()
-        },
-        "use_dictionary": [leaf for leaf in _leaves() if _repeats(leaf)],
+        "compression": {leaf: "none" if leaf.startswith("images.") else "zstd" for leaf in leaves},
+        "use_dictionary": [leaf for leaf in leaves if _repeats(leaf)],
         "dictionary_pagesize_limit": 1 << 30,
         "write_page_index": True,
         "use_content_defined_chunking": True,
         "store_schema": False,
         # Statistics of image bytes would write two whole images into every chunk's header.
-        "write_statistics": ["id", "task", "split", "order", "license"],
+        "write_statistics": [name for name in _COMPARED if name in schema.names],
     }
+
+
+_COMPARED = ("id", "task", "split", "order", "license", "pass_rate")
 
 
 class RowGroups:
     """Writes row groups into one release file. Use as a context manager."""
 
-    def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, SCHEMA, **writer_settings())
+    def __init__(self, path: Path, schema: pa.Schema = SCHEMA) -> None:
+        self._schema = schema
+        self._rest = pa.schema([field for field in schema if field.name != "images"])
+        self._writer = pq.ParquetWriter(path, schema, **writer_settings(schema))
 
     def __enter__(self) -> RowGroups:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            info = {"info": {"features": features()}}
+            info = {"info": {"features": features(self._schema)}}
             self._writer.add_key_value_metadata(
                 {"huggingface": json.dumps(info), "mgdata.row_format": str(ROW_FORMAT)}
             )
@@ -239,7 +298,7 @@ class RowGroups:
         `rows` hold every column but `images`; in its place `paths`, names of `pictures`, of which
         the first use each, in order, must be the first ones that were added.
         """
-        table = pa.Table.from_pylist(list(rows), schema=_REST)
+        table = pa.Table.from_pylist(list(rows), schema=self._rest)
         numbers, ends = list[int](), [0]
         for row in rows:
             numbers += map(pictures.number, row["paths"])
@@ -254,8 +313,8 @@ class RowGroups:
             fields=list(_IMAGES.value_type),
         )
         column = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), images)
-        at = SCHEMA.get_field_index("images")
-        table = table.add_column(at, SCHEMA.field("images"), column)
+        at = self._schema.get_field_index("images")
+        table = table.add_column(at, self._schema.field("images"), column)
         self._writer.write_table(table, row_group_size=len(rows))
 
 
@@ -320,13 +379,8 @@ class Pictures:
         return self._memory[self._ends[number] : self._ends[number + 1]]
 
 
-_REST = pa.schema([field for field in SCHEMA if field.name != "images"])
-
-
-def _leaves(kind: pa.DataType = None, path: str = "") -> list[str]:
-    """Dotted paths of the schema's Parquet leaves."""
-    if kind is None:
-        return [leaf for field in SCHEMA for leaf in _leaves(field.type, field.name)]
+def _leaves(kind: pa.DataType, path: str) -> list[str]:
+    """Dotted paths of a column's Parquet leaves."""
     if pa.types.is_list(kind):
         return _leaves(kind.value_type, f"{path}.list.element")
     if pa.types.is_struct(kind):
@@ -336,10 +390,10 @@ def _leaves(kind: pa.DataType = None, path: str = "") -> list[str]:
 
 def _repeats(leaf: str) -> bool:
     """Whether a leaf's values repeat, so that a dictionary pays."""
-    plain = ("id", "order", "content", "question", "answer", "box.list.element")
-    return not leaf.endswith(plain)
+    text = ("content", "question", "answer", "reasoning", "ground_truth")
+    return not leaf.endswith(("id", "order", *text, "source", "box.list.element"))
 
 
 def encoded(row: Row) -> bytes:
-    """A row as JSON, image bytes as base64: what the schema `row.schema.json` describes."""
+    """A row as JSON, image bytes as base64: what `row` and `lesson_row.schema.json` describe."""
     return msgspec.json.encode(row)

@@ -16,20 +16,21 @@ from typing import Any
 from msgspec.structs import astuple
 
 from mgdata import media
-from mgdata.data import Image, Sample, Target, Turn, count_of
+from mgdata.data import Image, Lesson, Sample, Target, Turn, count_of
 from mgdata.edits import Codec, render
 from mgdata.engine.stage import Worker
 from mgdata.errors import EnvironmentFailure
 from mgdata.manifest import Entry, Shard
 from mgdata.notations import conversation
 from mgdata.plugins import Notation
-from mgdata.release import statistics
+from mgdata.release import statistics, taught
 from mgdata.release.layout import cut_group
-from mgdata.release.rows import Pictures, RowGroups
+from mgdata.release.rows import LESSON_SCHEMA, SCHEMA, Pictures, RowGroups
 from mgdata.stages.collecting import rarely
 from mgdata.stages.finish import Finish
-from mgdata.stages.picked import picked
+from mgdata.stages.picked import picked, picked_lessons
 from mgdata.storage import Root, Store
+from mgdata.teacher import truth
 
 _ENDINGS = {"jpeg": ".jpg", "png": ".png"}
 
@@ -38,7 +39,8 @@ _ENDINGS = {"jpeg": ".jpg", "png": ".png"}
 class Release:
     """Writes the files of a release.
 
-    A shard's payload is `{"path", "picks": [[samples file, [rows]]], "order": [...]}`.
+    A shard's payload is `{"path", "picks": [[samples file, [rows]]], "order": [...]}`, and
+    `"lessons": true` where the picked files are tables of lessons.
     """
 
     out: str
@@ -60,11 +62,13 @@ class Release:
             finish, counts = Finish(store, shard), Counter[str]()
 
             def write(path: Path, shard: Shard = shard, counts: Counter[str] = counts) -> None:
-                with rarely(), RowGroups(path) as groups:
+                lessons = shard.payload.get("lessons", False)
+                schema = LESSON_SCHEMA if lessons else SCHEMA
+                with rarely(), RowGroups(path, schema) as groups:
                     pending = Pending(self, groups, pictures, counts)
-                    samples = picked(store, shard.payload["picks"])
-                    for sample, order in zip(samples, shard.payload["order"], strict=True):
-                        pending.add(sample, order)
+                    found = (picked_lessons if lessons else picked)(store, shard.payload["picks"])
+                    for one, order in zip(found, shard.payload["order"], strict=True):
+                        pending.add(one, order)
                     pending.flush()
 
             finish.file(f"release/{shard.payload['path']}", write)
@@ -86,13 +90,17 @@ class Pending:
         self._size = 0
         self._names: dict[tuple[str, Any], tuple[str, str]] = {}
 
-    def add(self, sample: Sample, order: int) -> None:
+    def add(self, one: Sample | Lesson, order: int) -> None:
         """Append one row; writes a row group where it would no longer fit."""
+        sample = one.sample if isinstance(one, Lesson) else one
         named = [self._image(image) for image in sample.images]
-        self._rows.append(self._row(sample, named, order))
+        row = self._row(sample, named, order)
+        self._rows.append(self._taught(one, row) if isinstance(one, Lesson) else row)
         self._sizes.append(sum(self._pictures.size(name) for name, _ in named))
         self._size += self._sizes[-1]
         _count(self._counts, sample)
+        if isinstance(one, Lesson):
+            _count_lesson(self._counts, one)
         if len(self._rows) > 1 and self._size > self._stage.row_group_bytes:
             # The new row stays pending: its images are in use from here on.
             earlier = [row["paths"] for row in self._rows[:-1]]
@@ -180,6 +188,29 @@ class Pending:
             "order": order,
         }
 
+    def _taught(self, lesson: Lesson, row: dict[str, Any]) -> dict[str, Any]:
+        """The row of a lesson, from that of its sample."""
+        columns = ("id", "source", "form", "instruction", "reasoning", "pass_rate", "answers",
+                   "kind", "model", "words", "iou")  # fmt: skip
+        return {
+            **row,
+            **{name: getattr(lesson, name) for name in columns},
+            "messages": taught.messages(
+                row["messages"],
+                form=lesson.form,
+                open=lesson.open,
+                instruction=lesson.instruction,
+                reasoning=lesson.reasoning,
+            ),
+            "ground_truth": truth.write(
+                lesson.sample.turns[-1],
+                lesson.sample.images,
+                notation=row["notation"],
+                written=row["frame"],
+                form=lesson.form,
+            ),
+        }
+
 
 def _path(image: Image) -> str:
     return image.uri.partition(":")[2]
@@ -234,3 +265,26 @@ def _count(counts: Counter[str], sample: Sample) -> None:
             x, y = (box.x1 + box.x2) / 2 / image.width, (box.y1 + box.y2) / 2 / image.height
             counts[f"target image={target.image + 1}"] += 1
             counts[f"centre={statistics.cell(x, y)}"] += 1
+
+
+_WORDS = (1, 25, 50, 100, 200, 400)
+"""Where each bar of the reasonings' lengths begins, in words."""
+
+
+def _count_lesson(counts: Counter[str], lesson: Lesson) -> None:
+    """Likewise of what a teacher had to do with a row.
+
+    `prompt` is the kind of prompt, for `kind` is that of a turn; `pass rate` is cut to tenths;
+    `words of reasoning` names where its bar begins, and rows without a reasoning are in none.
+    """
+    counts[f"form={lesson.form}"] += 1
+    if lesson.kind:
+        counts[f"prompt={lesson.kind}"] += 1
+    if lesson.model:
+        counts[f"model={lesson.model}"] += 1
+    if lesson.pass_rate is not None:
+        # A pass rate of 3 in 10 is 0.3, whatever rounding says.
+        counts[f"pass rate={int(lesson.pass_rate * 10 + 1e-9) / 10}"] += 1
+    if lesson.reasoning:
+        words = len(lesson.reasoning.split())
+        counts[f"words of reasoning={max(n for n in _WORDS if n <= words)}"] += 1

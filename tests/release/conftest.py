@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import taught_releases
 
 from mgdata import recipe, synth
 from mgdata.run import Run
@@ -58,3 +60,27 @@ def made(corpora: Path) -> Made:
 @pytest.fixture(scope="session")
 def made_json(corpora: Path) -> Made:
     return Made(corpora, "qwen3-vl")
+
+
+@pytest.fixture(scope="session")
+def lessons(made: Made, tmp_path_factory: pytest.TempPathFactory) -> taught_releases.Taught:
+    return taught_releases.release(made.run, tmp_path_factory.mktemp("taught"), "qwen2-vl")
+
+
+@pytest.fixture(scope="session")
+def lessons_json(
+    made_json: Made, tmp_path_factory: pytest.TempPathFactory
+) -> taught_releases.Taught:
+    return taught_releases.release(made_json.run, tmp_path_factory.mktemp("taught"), "qwen3-vl")
+
+
+@pytest.fixture
+def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The library, offline, with its cache in the test's folder."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf" / "datasets")
+    datasets.disable_progress_bars()
+    return datasets

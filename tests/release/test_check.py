@@ -15,6 +15,8 @@ import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lesson_plants import LESSON_PLANTS
+from rewriting import Rows, files, first, on_rows, rewrite
 
 from mgdata import registry
 from mgdata.data import Image, Target, Turn
@@ -25,46 +27,10 @@ from mgdata.release.check import check, lines
 from mgdata.release.faults import KEPT, KINDS
 from mgdata.release.rows import Pictures, RowGroups, features
 
-Rows = list[dict[str, Any]]
 KEYS = {
     "huggingface": json.dumps({"info": {"features": features()}}),
     "mgdata.row_format": "1",
 }
-
-
-def files(release: Path, split: str = "train") -> list[Path]:
-    return sorted(release.glob(f"data/*/{split}-*.parquet"))
-
-
-def rewrite(
-    file: Path,
-    change: Callable[[Rows], object] = lambda rows: None,
-    *,
-    column: pa.Field | None = None,
-    keys: dict[str, str] = KEYS,
-    index: bool = True,
-    store_schema: bool = False,
-) -> None:
-    """Write a release file anew as any Parquet tool would, with its rows changed in place."""
-    table = pq.read_table(file)
-    rows = table.to_pylist()
-    change(rows)
-    schema = table.schema.remove_metadata()
-    table = pa.Table.from_pylist(rows, schema.append(column) if column else schema)
-    with pq.ParquetWriter(
-        file, table.schema, store_schema=store_schema, write_page_index=index
-    ) as writer:
-        writer.write_table(table)
-        writer.add_key_value_metadata(keys)
-
-
-def on_rows(change: Callable[[Rows], object]) -> Callable[[Path], None]:
-    return lambda release: rewrite(files(release)[0], change)
-
-
-def first(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
-    """A fault in the first row of the first file."""
-    return on_rows(lambda rows: change(rows[0]))
 
 
 def boxed(row: dict[str, Any]) -> dict[str, Any]:
@@ -282,7 +248,7 @@ def test_a_planted_fault_is_named_and_nothing_else(
 
 
 def test_every_kind_of_fault_is_planted() -> None:
-    assert {kind for kind, _, _ in PLANTS} == set(KINDS)
+    assert {kind for kind, _, _ in (*PLANTS, *LESSON_PLANTS)} == set(KINDS)
 
 
 def test_a_fault_says_in_which_file_and_row_it_is(copy: Path) -> None:
