@@ -140,10 +140,11 @@ class Encoder:
             raise EnvironmentFailure(
                 f"transformers does not load {settings.model}: {type(error).__name__}: {error}"
             ) from error
-        if not hasattr(model, "get_image_features"):
+        # Models that answer in words have the first of these too, and give a vector a patch.
+        if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
             raise UsageError(
-                f"measure embedding: {settings.model} is a {type(model).__name__}, which embeds no "
-                "images: name a CLIP, SigLIP or like checkpoint"
+                f"measure embedding: {settings.model} is a {type(model).__name__}, which gives no "
+                "vector of an image: name a CLIP, SigLIP or like checkpoint"
             )
         self._model = model.to(self._device).eval()
 

@@ -68,6 +68,7 @@ CHANGES = (Source("clevr_change", "clevr_change", 60, size=(480, 360)),)
 SOURCES: dict[str, tuple[Source, ...]] = {
     "common_object": PHOTOS,
     "correspondence": (*PHOTOS, Source("paco", "coco", 150)),
+    "free_form": PHOTOS,
     "group_grounding": (Source("grand", "grand", 150, settings={"dense": True}),),
     "multi_view": VIEWS,
     "object_tracking": CLIPS,

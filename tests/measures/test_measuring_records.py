@@ -16,9 +16,10 @@ from PIL import Image as Picture
 from PIL import ImageOps
 
 from mgdata.data import Image, Record
-from mgdata.errors import Rejected, StorageError
+from mgdata.errors import EnvironmentFailure, Rejected, StorageError
 from mgdata.manifest import Shard
 from mgdata.measures.appearance import Appearance
+from mgdata.measures.embedding import Embedding
 from mgdata.measures.vectors import as_bytes
 from mgdata.plugins import Fact, Measure, MeasureMany
 from mgdata.stages.measure import AT_ONCE, MeasureRecords, record_facts
@@ -227,3 +228,9 @@ def test_a_damaged_photo_is_unfit_alone(tmp_path: Path) -> None:
     assert [drop.reason for drop in drops] == ["truncated image", "unreadable image"]
     first, *_, last = table["look"].to_pylist()
     assert first == last and len(first) == 192
+
+
+def test_embedding_without_its_packages_or_a_model_says_what_to_do(tmp_path: Path) -> None:
+    measures = {"e": Embedding(model=str(tmp_path), device="cpu")}
+    with pytest.raises(EnvironmentFailure, match=r"pip install torch|does not load"):
+        record_facts(measures, [record("1")])
