@@ -13,6 +13,11 @@ from mgdata.teaching.samples import Numbers, Part, Samples
 LEAST_RATE = 0.1
 """Rows a sample that are counted on, however few it were: no round is ten times the last."""
 
+SPARE = 1.1
+"""Times as many samples as seem to be needed: a further round costs more than some left over."""
+LEAST_WAVE = 0.02
+"""Share of the samples asked until now below which a proportion is near enough."""
+
 Want = tuple[int, str, int, int]
 """Turn, kind, number of the first answer, how many."""
 
@@ -37,15 +42,29 @@ class Pool:
         """
         woken = False
         for part, sleeping in self._sleeping.items():
-            awake, quota, n = self._awake[part], self._quotas[part], len(sleeping)
-            if quota is not None:
-                have = sum(map(self._good, awake))
-                rate = max(have / len(awake), LEAST_RATE) if awake else 1.0
-                n = math.ceil(max(quota - have, 0) / rate)
-            awake += sleeping[:n]
+            n = self._missing(part)
+            self._awake[part] += sleeping[:n]
             woken = woken or bool(sleeping[:n])
             del sleeping[:n]
         return woken
+
+    def _missing(self, part: Part) -> int:
+        """Samples that are likely to give the rows that a task and split still lacks."""
+        awake, sleeping, quota = self._awake[part], self._sleeping[part], self._quotas[part]
+        good = [self._good(row) for row in awake]
+        rate = max(sum(good) / len(awake), LEAST_RATE) if awake else 1.0
+        if quota is not None:
+            missing = quota - sum(good)
+            return math.ceil(SPARE * missing / rate) if missing > 0 else 0
+        if not isinstance(self._settings, Cot) or self._settings.share == 1:
+            return len(sleeping)
+        # Whatever gives no row that reasons is left for a direct one: x more samples keep the
+        # proportion as long as (sum(good) + x * rate) : (free - x) is not over share : 1 - share.
+        share, free = self._settings.share, len(sleeping) + good.count(0)
+        if not awake and sleeping:
+            rate = sum(map(self._turns, sleeping)) / len(sleeping) * self._settings.keep
+        more = (share * free - (1 - share) * sum(good)) / ((1 - share) * rate + share)
+        return math.floor(more) if more >= max(1, LEAST_WAVE * len(awake)) else 0
 
     def awake(self) -> list[int]:
         """All that are asked about, neighbours sharing images."""

@@ -7,7 +7,7 @@ that sample's own answers; whether it is asked at all, on how many of those befo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -93,7 +93,7 @@ class Teaching:
         if section.cot:
             rows = self._pools["cot"]
             cot = self._chosen("cot", made.get("cot", []), rows, section.cot.rows)
-            chosen += [cot, self._direct(section.cot, cot)]
+            chosen += self._beside(section.cot, cot)
         if section.rl:
             rows = self._pools["rl"]
             chosen.append(self._chosen("rl", made.get("rl", []), rows, section.rl.rows))
@@ -233,8 +233,7 @@ class Teaching:
         table = self._lessons(entries)
         if total is not None:
             keep: Mask = np.zeros(len(table), np.bool_)
-            salt = str(self._loaded.recipe.seed)
-            order = np.argsort([digest("lesson", salt, id_) for id_ in table["id"].to_pylist()])
+            order = self._order(table)
             tasks, splits = np.asarray(table["task"]), np.asarray(table["split"])
             for (task, split), n in self._samples.quotas(rows, total).items():
                 keep[order[(tasks[order] == task) & (splits[order] == split)][:n]] = True
@@ -245,23 +244,36 @@ class Teaching:
             self.short.append(f"{product}: no row: no answer held")
         return table
 
-    def _direct(self, cot: Cot, reasoned: pa.Table) -> pa.Table:
-        """Rows without reasoning beside those with it, in proportion, split by split."""
-        samples, rows = self._samples, list[int]()
+    def _beside(self, cot: Cot, reasoned: pa.Table) -> Iterator[pa.Table]:
+        """Rows that reason with direct ones beside them, in proportion, split by split.
+
+        Where samples are too few for the direct ones, rows that reason are left out; but where the
+        recipe says how many it wants of these, the direct ones fall short.
+        """
+        samples, odds = self._samples, (1 - cot.share) / cot.share
         used = set(reasoned["origin"].to_pylist())
         kept_out = {*self._pools["rl"].tolist(), *self._pools["write"].tolist()}
         free = [i for i, id_ in enumerate(samples.ids) if id_ not in used and i not in kept_out]
-        for split in self._loaded.recipe.splits if cot.share < 1 else ():
+        rows: list[int] = []
+        for split in self._loaded.recipe.splits:
+            some = reasoned.filter(pc.equal(reasoned["split"], split))
             mine = [row for row in free if samples.splits[row] == split]
-            n = int((np.asarray(reasoned["split"]) == split).sum())
-            wanted = round(n * (1 - cot.share) / cot.share)
+            if cot.rows is None and odds and len(some) * odds > len(mine):
+                some = some.take(pa.array(self._order(some)[: int(len(mine) / odds)]))
+            wanted = round(len(some) * odds)
             rows += sorted(mine, key=samples.rank.__getitem__)[:wanted]
             if len(mine) < wanted:
                 self.short.append(
                     f"direct: {len(mine):,} rows of {wanted:,} in {split}: no more samples are "
                     "left beside those that reason"
                 )
-        return self._lessons(self._hands.teach("direct", sorted(rows), {}))
+            yield some
+        yield self._lessons(self._hands.teach("direct", sorted(rows), {}))
+
+    def _order(self, lessons: pa.Table) -> Numbers:
+        """A random order of lessons that hangs on nothing but their ids."""
+        salt = str(self._loaded.recipe.seed)
+        return np.argsort([digest("lesson", salt, id_) for id_ in lessons["id"].to_pylist()])
 
     def _lessons(self, entries: Sequence[Entry]) -> pa.Table:
         """The planning columns of lesson tables, with task and split of their samples."""
