@@ -20,10 +20,11 @@ from mgdata.data import Count, Image, Target
 from mgdata.geometry import Box
 from mgdata.manifest import Entry
 from mgdata.recipe import Loaded
-from mgdata.release import statistics
+from mgdata.release import card_teacher, statistics
 from mgdata.release.front import front_matter, title
 from mgdata.release.funnel import Step
-from mgdata.release.rows import SCHEMA, Row
+from mgdata.release.markdown import cell, table
+from mgdata.release.rows import LESSON_SCHEMA, SCHEMA, LessonRow, Row
 from mgdata.schema import schema_of
 from mgdata.storage import Store
 
@@ -37,11 +38,13 @@ def write_card(
     entries: Sequence[Entry],
     steps: Sequence[Step],
     short: Sequence[str],
+    teaching: Sequence[Entry] = (),
 ) -> list[str]:
     """Write the card of the released files and return the paths written, relative to the run.
 
     `entries` are those of the release stage, labelled `config=` and `split=`; `steps` is the
-    funnel; `short` says why the release has fewer rows than its recipe asks for.
+    funnel; `short` says why the release has fewer rows than its recipe asks for; `teaching` are the
+    entries of the stages `answer` and `judge`.
     """
     # Here, not above: it loads Pillow.
     from mgdata.release import plot
@@ -52,7 +55,8 @@ def write_card(
     sections = [
         _opening(loaded, entries, short),
         _contents(entries),
-        _columns(),
+        card_teacher.section(loaded, entries, teaching),
+        _columns(loaded),
         _boxes(loaded),
         _order(loaded),
         _statistics(entries),
@@ -62,7 +66,7 @@ def write_card(
         _limitations(loaded, entries),
         _citation(loaded),
     ]
-    text = f"---\n{front}---\n\n" + "\n\n".join(sections) + "\n"
+    text = f"---\n{front}---\n\n" + "\n\n".join(filter(None, sections)) + "\n"
     store.write("release/statistics.png", plot.draw(entries))
     store.write("release/README.md", text.encode())
     return ["release/README.md", "release/statistics.png"]
@@ -72,7 +76,7 @@ def _opening(loaded: Loaded, entries: Sequence[Entry], short: Sequence[str]) -> 
     recipe = loaded.recipe
     found = statistics.parts(entries)
     rows, images = sum(p.rows for p in found), sum(p.images for p in found)
-    lines = [f"# {title(loaded)}", ""]
+    lines = [f"# {title(loaded)}", "", *card_teacher.warning(loaded)]
     if recipe.description:
         lines += [recipe.description.strip(), ""]
     lines += [
@@ -82,7 +86,7 @@ def _opening(loaded: Loaded, entries: Sequence[Entry], short: Sequence[str]) -> 
     ]
     if short:
         lines += ["> **Short of its recipe.** The corpora gave fewer samples than asked for:", ">"]
-        lines += [f"> - {_cell(reason)}" for reason in short] + [""]
+        lines += [f"> - {cell(reason)}" for reason in short] + [""]
     where = recipe.release.repository or "path/to/this/folder"
     config, split = (found[0].config, found[0].split) if found else ("CONFIG", "train")
     lines += [
@@ -106,19 +110,20 @@ def _contents(entries: Sequence[Entry]) -> str:
     head = ("configuration", "split", ">rows", ">images", ">files", ">on disk", ">loaded")
     return (
         "## What is in it\n\n"
-        f"{_table(head, rows)}\n\n"
+        f"{table(head, rows)}\n\n"
         "An image that several rows show counts once a row under *images* and *loaded*; on disk "
         "rows of one row group share it."
     )
 
 
-def _columns() -> str:
-    schema = schema_of(Row, "row")
+def _columns(loaded: Loaded) -> str:
+    struct, fields = (LessonRow, LESSON_SCHEMA) if loaded.teacher else (Row, SCHEMA)
+    schema = schema_of(struct, "row")
     rows = [
-        (f"`{path}`", kind, _cell(text))
-        for path, kind, text in _described("", "Row", SCHEMA, schema["$defs"])
+        (f"`{path}`", kind, cell(text))
+        for path, kind, text in _described("", struct.__name__, fields, schema["$defs"])
     ]
-    return f"## Columns\n\n{_table(('column', 'type', 'meaning'), rows)}"
+    return f"## Columns\n\n{table(('column', 'type', 'meaning'), rows)}"
 
 
 def _described(
@@ -209,7 +214,7 @@ def _statistics(entries: Sequence[Entry]) -> str:
             (value, *(f"{column.get(value, 0):,}" for column in columns.values()), share)
             for value, share in zip(values, statistics.shares(sums), strict=True)
         ]
-        sections.append(_table((head, *(f">{c}" for c in columns), ">share"), rows))
+        sections.append(table((head, *(f">{c}" for c in columns), ">share"), rows))
     return "\n\n".join(sections)
 
 
@@ -220,19 +225,19 @@ def _sources(loaded: Loaded, entries: Sequence[Entry]) -> str:
             name,
             section.corpus or name,
             f"{used.get(name, 0):,}",
-            _cell(section.license or loaded.corpora[name].license),
+            cell(section.license or loaded.corpora[name].license),
             f"<{loaded.corpora[name].homepage}>",
         )
         for name, section in loaded.recipe.corpora.items()
     ]
     licenses = statistics.histogram(entries, "license")
-    table = _table(("corpus", "format", ">records shown", "licence", "homepage"), rows)
-    counts = [(_cell(name), f"{n:,}") for name, n in licenses.items()]
+    shown = table(("corpus", "format", ">records shown", "licence", "homepage"), rows)
+    counts = [(cell(name), f"{n:,}") for name, n in licenses.items()]
     return (
-        f"## Sources and licences\n\n{table}\n\n"
+        f"## Sources and licences\n\n{shown}\n\n"
         "Images belong to their corpora and keep their terms, which the column `license` gives "
         "row by row. `unknown` means that no licence was found in the corpus' own text: ask its "
-        f"authors before you publish.\n\n{_table(('licence of a row', '>rows'), counts)}"
+        f"authors before you publish.\n\n{table(('licence of a row', '>rows'), counts)}"
     )
 
 
@@ -240,15 +245,15 @@ def _funnel(steps: Sequence[Step]) -> str:
     rows: list[tuple[str, ...]] = []
     for step in steps:
         rows.append((f"**{step.stage}**", f"{step.what} that came out", f"**{step.out:,}**"))
-        rows += [("", f"dropped: {_cell(why)}", f"{n:,}") for why, n in step.dropped.items()]
+        rows += [("", f"dropped: {cell(why)}", f"{n:,}") for why, n in step.dropped.items()]
         rows += [
-            ("", f"noted: {_cell(what)}", f"{n:,}")
+            ("", f"noted: {cell(what)}", f"{n:,}")
             for what, n in step.noted.items()
             if what not in _SIZES
         ]
     return (
         "## What was left out\n\n"
-        f"{_table(('stage', 'what', '>count'), rows)}\n\n"
+        f"{table(('stage', 'what', '>count'), rows)}\n\n"
         "*Dropped* is gone, and a ledger of the run names each one; *noted* was counted and kept. "
         "An image that several samples wanted may be dropped more than once."
     )
@@ -272,6 +277,10 @@ def _making(loaded: Loaded, entries: Sequence[Entry]) -> str:
 
 def _recipe_text(loaded: Loaded) -> str:
     plain = _unplaced(msgspec.json.decode(msgspec.json.encode(loaded.recipe)))
+    if loaded.teacher:
+        plain["teacher"]["with"] = card_teacher.public(plain["teacher"]["with"])
+    else:
+        del plain["teacher"]
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -289,11 +298,12 @@ def _unplaced(value: Any) -> Any:
 def _limitations(loaded: Loaded, entries: Sequence[Entry]) -> str:
     edited = statistics.total(entries, "images re-encoded")
     quality = loaded.recipe.release.codec.quality
+    but = ", but for what the teacher wrote" if loaded.teacher else ""
     return f"""## Limitations
 
 - Boxes are the corpora's own annotations, chosen and reworded by a program. Nobody has looked at
   each of them: where an annotation is loose or wrong, so is the answer.
-- Questions and answers are English, filled from templates.
+- Questions and answers are English, filled from templates{but}.
 - Images are published as their corpora store them. {edited:,} were edited (a drawn mark, a
   rotation, a conversion to 8-bit RGB) and re-encoded as JPEG of quality {quality}.
 - No picture is in two splits, and records of one sequence stay in one split. That compares bytes:
@@ -318,20 +328,3 @@ def _citation(loaded: Loaded) -> str:
         "Cite the source corpora (their homepages say how) and this release:\n\n"
         f"```bibtex\n@misc{{{key},\n{text}\n}}\n```"
     )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; a heading that begins with `>` is a column of numbers."""
-    rule = ["---:" if name.startswith(">") else "---" for name in head]
-    lines = [[name.removeprefix(">") for name in head], rule, *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    """Text that may hold anything, for a table's cell; what stands in backticks is code."""
-    pieces = " ".join(text.split()).replace("|", "\\|").split("`")
-    if len(pieces) % 2 == 0:
-        pieces = ["".join(pieces)]
-    # Inside code Markdown shows `<` as it is; outside it would begin a tag.
-    pieces[::2] = [piece.replace("<", "&lt;") for piece in pieces[::2]]
-    return "`".join(pieces)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from mgdata.manifest import Entry
 from mgdata.recipe import Loaded
 from mgdata.release import statistics
-from mgdata.release.rows import SCHEMA
+from mgdata.release.rows import LESSON_SCHEMA, SCHEMA
 
 _HUB_LICENSES = frozenset(
     (
@@ -36,7 +36,7 @@ def front_matter(loaded: Loaded, entries: Sequence[Entry]) -> dict[str, Any]:
         "source_datasets": sorted(readers),
         "size_categories": [statistics.size_category(sum(part.rows for part in found))],
         "task_categories": ["image-text-to-text"],
-        "tags": ["visual-grounding", "multi-image", "object-detection", "mgdata"],
+        "tags": ["visual-grounding", "multi-image", "object-detection", "mgdata", *_tags(loaded)],
         "configs": [
             {
                 "config_name": config,
@@ -49,15 +49,25 @@ def front_matter(loaded: Loaded, entries: Sequence[Entry]) -> dict[str, Any]:
             for config in configs
         ],
         "dataset_info": [
-            _info(config, [part for part in found if part.config == config]) for config in configs
+            _info(config, [part for part in found if part.config == config], _schema(loaded))
+            for config in configs
         ],
     }
 
 
-def _info(config: str, found: Sequence[statistics.Part]) -> dict[str, Any]:
+def _schema(loaded: Loaded) -> pa.Schema:
+    """Columns of every configuration: with a teacher they are lessons, all alike."""
+    return LESSON_SCHEMA if loaded.teacher else SCHEMA
+
+
+def _tags(loaded: Loaded) -> list[str]:
+    return ["simulated"] if loaded.teacher and loaded.teacher.backend.simulated else []
+
+
+def _info(config: str, found: Sequence[statistics.Part], schema: pa.Schema) -> dict[str, Any]:
     return {
         "config_name": config,
-        "features": [_feature(field) for field in SCHEMA],
+        "features": [_feature(field) for field in schema],
         "splits": [
             {"name": part.split, "num_bytes": part.loaded, "num_examples": part.rows}
             for part in found

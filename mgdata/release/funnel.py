@@ -16,9 +16,9 @@ class Step(Flow, frozen=True, kw_only=True):
     """One stage of the funnel."""
 
     stage: str
-    """ingest, choose, build, settle or release."""
+    """ingest, choose, build, settle, answer, judge, teach or release."""
     what: str
-    """What is counted: records, samples, rows."""
+    """What is counted: records, samples, answers, traces, lessons, rows."""
     out: int
     """How many came out."""
     dropped: dict[str, int]
@@ -33,6 +33,9 @@ _WHAT = {
     "choose": "records",
     "build": "samples",
     "settle": "samples",
+    "answer": "answers",
+    "judge": "traces",
+    "teach": "lessons",
     "release": "rows",
 }
 
@@ -47,12 +50,14 @@ def funnel(entries: Mapping[str, Iterable[Entry]]) -> list[Step]:
         dropped, noted = Counter[str](), Counter[str]()
         for entry in found:
             dropped.update(entry.drops)
-            noted.update({k: n for k, n in entry.counts.items() if "=" not in k})
+            noted.update({k: n for k, n in entry.counts.items() if not {"=", "|"} & {*k}})
+        # Its table holds rejected traces too, so that they can be looked at.
+        rejected = dropped.total() if stage == "judge" else 0
         steps.append(
             Step(
                 stage=stage,
                 what=what,
-                out=sum(entry.rows for entry in found),
+                out=sum(entry.rows for entry in found) - rejected,
                 dropped=_most_first(dropped),
                 noted=_most_first(noted),
             )

@@ -66,9 +66,24 @@ def histogram(entries: Iterable[Entry], name: str) -> dict[str, int]:
         for key, n in entry.counts.items():
             if key.startswith(f"{name}="):
                 counts[key.partition("=")[2]] += n
-    if all(value.isdigit() for value in counts):
-        return dict(sorted(counts.items(), key=lambda item: int(item[0])))
+    if all(value.replace(".", "", 1).isdigit() for value in counts):
+        return dict(sorted(counts.items(), key=lambda item: float(item[0])))
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def traces(entries: Iterable[Entry]) -> dict[tuple[str, str, str], int]:
+    """How many answers of a teacher there are by task, kind of prompt and what became of them.
+
+    The last is `accepted` or the reason why not, as the judge stage counts them
+    (`trace|task|kind|reason`); entries of other stages have none.
+    """
+    counts = Counter[tuple[str, str, str]]()
+    for entry in entries:
+        for key, n in entry.counts.items():
+            if key.startswith("trace|"):
+                _, task, kind, became = key.split("|", 3)
+                counts[task, kind, became] += n
+    return dict(counts)
 
 
 def cell(x: float, y: float) -> str:
