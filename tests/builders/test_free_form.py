@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from mgdata.geometry import Box
 from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.measures.vectors import as_bytes
+from mgdata.preview import build_few
+from mgdata.recipe import load
+from mgdata.synth import write
 
 LABELS = ("dog", "cat", "kite", "cup", "bus", "chair:leg", "n02084071")
 
@@ -257,3 +261,20 @@ def test_a_photo_with_nothing_to_list_is_left_out_and_one_alone_is_no_set() -> N
 def test_settings_that_no_set_could_meet_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         FreeForm(**settings)
+
+
+# Whole.
+
+
+def test_look_alikes_of_a_corpus_are_found_by_what_its_files_show(tmp_path: Path) -> None:
+    write("coco", tmp_path / "coco", clips=60, frames=1, size=(160, 120), seed=3)
+    recipe = tmp_path / "drafts.yaml"
+    recipe.write_text(
+        "name: drafts\nseed: 1\nsplits: {train: 1.0}\ncorpora: {coco: {}}\n"
+        "measures: {integrity: {}, appearance: {}}\n"
+        "tasks: {free_form: {samples: 10, with: {by: alike, vectors: appearance}}}\n"
+        "release: {notation: qwen2-vl}\n"
+    )
+    samples, drops = build_few(load(recipe, {"coco": str(tmp_path / "coco")}), 10)
+    assert len(samples) == 10 and not drops
+    assert {len(sample.images) for sample in samples} <= {4, 5, 6}
