@@ -72,8 +72,8 @@ def form(
     return Form(pattern=f"<think>[^<]{{{least},{most}}}</think>{answer}")
 
 
-def reply_form(kind: PromptKind, objects: int = 999) -> Form:
-    """The form of a reply to `refine`, `write` (about so many `objects`) or `verify`."""
+def reply_form(kind: PromptKind, objects: int = 999, most: int = MOST_BOXES) -> Form:
+    """The form of a reply to `refine`, `write` (`most` of so many `objects`) or `verify`."""
     text = {"type": "string", "maxLength": 600}
     yes = {"type": "boolean"}
     number = {"type": "integer", "minimum": 1, "maximum": max(1, objects)}
@@ -82,7 +82,7 @@ def reply_form(kind: PromptKind, objects: int = 999) -> Form:
         "write": {
             "question": text,
             "explanation": text,
-            "objects": {"type": "array", "items": number, "maxItems": MOST_BOXES},
+            "objects": {"type": "array", "items": number, "maxItems": most},
         },
         "verify": {"reason": text, "answerable": yes, "unique": yes, "correct": yes},
     }

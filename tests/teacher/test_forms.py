@@ -100,3 +100,12 @@ def test_a_question_cannot_be_answered_with_an_object_that_is_not_listed():
     told = {"question": "?", "explanation": ".", "objects": [1, 6]}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(told, schema)
+
+
+def test_a_question_cannot_be_answered_with_more_objects_than_are_wanted():
+    schema = msgspec.json.decode(reply_form("write", objects=5, most=2).schema or "")
+    told = {"question": "?", "explanation": ".", "objects": [1, 2]}
+    jsonschema.validate(told, schema)
+    jsonschema.validate({**told, "objects": []}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**told, "objects": [1, 2, 3]}, schema)

@@ -37,7 +37,10 @@ from mgdata.teacher.backends.scripted_faults import (
     LEAKS,
     aside,
 )
+from mgdata.teacher.listing import listing
 from mgdata.teacher.mentions import overlap
+from mgdata.teacher.replies import ReplyError, read_phrase, read_verdict
+from mgdata.teacher.written import read_written
 
 BUILDERS = sorted(point.name for point in entry_points(group="mgdata.builders"))
 NOTATIONS = sorted(point.name for point in entry_points(group="mgdata.notations"))
@@ -161,12 +164,23 @@ CAUGHT: dict[str, set[str]] = {
 """The one check that objects to each fault."""
 
 
+OF_FACTS: dict[str, set[str]] = {
+    "bad_json": {"phrase: malformed", "written: malformed", "verdict: malformed"},
+    "misfit": {"phrase: does not fit"},
+    "hedging": {"explanation: hedged"},
+    "unknown_object": {"objects: unknown"},
+    "told_box": {"explanation: box told"},
+    "wrong_verdict": {"verdict: not answerable", "verdict: not unique", "verdict: not correct"},
+}
+"""What the readers of facts, questions and verdicts say to each fault of theirs."""
+
+
 def test_every_fault_has_a_check_that_must_catch_it() -> None:
-    assert [*CAUGHT] == [*FAULTS]
+    assert [*CAUGHT, *OF_FACTS] == [*FAULTS]
 
 
 @pytest.mark.parametrize("notation", ["json", "qwen2.5-vl", "deepseek-vl2"])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", CAUGHT)
 def test_a_fault_is_caught_by_its_own_check_and_by_no_other(fault: str, notation: str) -> None:
     teacher = Scripted(faults={fault: 1.0}, notation=notation)
     hit = 0
@@ -345,10 +359,66 @@ def test_facts_questions_and_verdicts_are_the_json_that_is_asked_for(
         assert "<image:" not in str(told) and "<region:" not in str(told)
 
 
-def test_captions_name_what_is_annotated() -> None:
-    captions = {Scripted().reply(one).text for one in requests(samples()[::6], ("caption",))}
-    assert any("a chair" in caption or "a dog" in caption for caption in captions)
-    assert all(caption.startswith("A scene") for caption in captions)
+def test_captions_and_phrases_say_nothing_that_only_one_sample_knows() -> None:
+    """Whoever asks the same of the same picture gets the answer of whoever asked first."""
+    teacher = Scripted()
+    for sample in samples()[::6]:
+        bare = replace(sample, id="other", turns=(replace(sample.turns[0], targets=()),))
+        captions = {teacher.reply(asked(one, 0, "caption")).text for one in (sample, bare)}
+        assert len(captions) == 1 and captions.pop().startswith("A scene")
+        turn = sample.turns[0]
+        for place, target in enumerate(turn.targets):
+            alone = [other for other in turn.targets if other.image == target.image]
+            fewer = replace(sample, turns=(replace(turn, targets=tuple(alone)),))
+            found = [asked(sample, place, "refine"), asked(fewer, alone.index(target), "refine")]
+            assert len({teacher.reply(one).text for one in found}) == 1
+
+
+def reading(request: Request, reply: Reply) -> str:
+    """What the reader of a kind says to a reply."""
+    assert request.sample
+    try:
+        if request.kind == "refine":
+            read_phrase(reply)
+        elif request.kind == "write":
+            read_written(reply, listing(request.sample), explained=True)
+        else:
+            read_verdict(reply)
+    except ReplyError as error:
+        return error.reason
+    return "right"
+
+
+def drafts() -> list[Sample]:
+    """Samples of one turn with targets in several images, as drafts have."""
+    return [
+        replace(one, turns=one.turns[:1])
+        for one in samples()
+        if len({target.image for target in one.turns[0].targets}) > 1
+    ]
+
+
+@pytest.mark.parametrize("fault", OF_FACTS)
+def test_a_fault_of_facts_is_caught_for_what_it_is(fault: str) -> None:
+    teacher, seen = Scripted(faults={fault: 1.0}), Counter[str]()
+    for draft in drafts():
+        for kind in ("refine", "write", "verify"):
+            request = asked(draft, 0, kind, 1)
+            seen[reading(request, teacher.reply(request))] += teacher.fault(request) == fault
+    seen = +seen
+    assert {*seen} - {"objects: ambiguous"} == OF_FACTS[fault] and seen.total() > 30
+    assert seen["objects: ambiguous"] < seen.total() / 3
+
+
+def test_what_it_says_of_facts_is_right_or_declined_where_nothing_is_wrong() -> None:
+    found = Counter(
+        (kind, reading(request, Scripted().reply(request)))
+        for draft in drafts()
+        for kind in ("refine", "write", "verify")
+        if (request := asked(draft, 0, kind))
+    )
+    assert {reason for _, reason in found} == {"right", "written: declined"}
+    assert found["write", "right"] > found["write", "written: declined"] / 4
 
 
 def test_prose_comes_in_several_forms() -> None:
@@ -359,8 +429,8 @@ def test_prose_comes_in_several_forms() -> None:
         by_association.setdefault(request.sample.association, set()).add(opening)
     assert {*by_association} == {"referential", "semantic", "temporal", "spatial"}
     assert all(len(openings) >= 4 for openings in by_association.values())
-    words = [len(Scripted().reply(one).text.split()) for one in requests(samples()[::9])]
-    assert max(words) < 400
+    texts = [Scripted().reply(one).text for one in requests(samples()[::9], KINDS[1:])]
+    assert max(len(text.partition("</think>")[0].split()) for text in texts) < 500
 
 
 def test_each_answer_takes_its_time() -> None:

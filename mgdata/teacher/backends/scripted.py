@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from mgdata.data import Reply, Request, Sample
+from mgdata.data import Reply, Request, Sample, Turn
 from mgdata.identity import Stream, content_id
 from mgdata.plugins import Backend, Notation, Session
+from mgdata.teacher.backends.scripted_facts import FACTS, fact
 from mgdata.teacher.backends.scripted_faults import (
-    ANSWERED,
     BROKEN,
     BROKEN_DIRECT,
     FAULTS,
@@ -28,9 +28,9 @@ from mgdata.teacher.backends.scripted_faults import (
     spoilt_prose,
     spoilt_turn,
 )
-from mgdata.teacher.backends.scripted_prose import fact, prose
+from mgdata.teacher.backends.scripted_prose import prose
 
-SCRIPT = 1
+SCRIPT = 2
 """Version of what it says; raised when its words change, so that old answers are not taken for
 new ones."""
 
@@ -103,7 +103,7 @@ class Scripted(Backend):
         for fault in FAULTS:
             drawn -= self.faults.get(fault, 0.0)
             if drawn < 0:
-                turn = request.sample.turns[request.turn]
+                turn = _turn(request, request.sample)
                 return fault if can_have(fault, request.kind, turn) else None
         return None
 
@@ -128,9 +128,9 @@ class Scripted(Backend):
         )
 
     def _text(self, request: Request, sample: Sample, fault: str, rng: Stream) -> str:
-        turn = sample.turns[request.turn]
-        if request.kind not in ANSWERED:
-            return fact(sample, turn, request.kind, self._notation)
+        if request.kind in FACTS:
+            return fact(request.kind, sample, request.turn, fault, rng)
+        turn = _turn(request, sample)
         images = (*sample.images, sample.images[-1])
         believed = spoilt_turn(fault, turn, sample.images, rng, self.offset_iou)
         answer = self._notation.answer(believed, images)
@@ -191,6 +191,11 @@ def notation_named(name: str, settings: dict[str, Any]) -> Notation:
         ):
             return kind(**settings)
     raise ValueError(f"there is no notation {name!r} in mgdata.notations")
+
+
+def _turn(request: Request, sample: Sample) -> Turn:
+    """The turn that is asked about; of facts `turn` counts images, objects or questions."""
+    return sample.turns[0 if request.kind in FACTS else request.turn]
 
 
 def _failed(request: Request, reason: str, value: str) -> Reply:

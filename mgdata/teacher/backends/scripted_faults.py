@@ -31,14 +31,29 @@ FAULTS = {
     "extra_box": "there is a box too many",
     "missing_box": "there is a box too few",
     "wrong_words": "a choice, order, number or short text is not the right one",
+    "bad_json": "a phrase, question or verdict is not the JSON object that was asked for",
+    "misfit": "a box is said not to hold what it is called",
+    "hedging": "the explanation of a question is in doubt",
+    "unknown_object": "a question asks for an object that was not listed",
+    "told_box": "the explanation of a question gives coordinates",
+    "wrong_verdict": "a question that holds is said not to",
 }
-"""Every fault, and what it does."""
+"""Every fault, and what it does; from `bad_json` on they are of facts, questions and verdicts."""
 
 REASONED = ("reason", "rationalise", "trajectory")
 ANSWERED = ("direct", *REASONED)
 _OF_REASONING = (
     "repetition", "other_language", "leaked_answer", "conclusion_first", "inconsistent"
 )  # fmt: skip
+
+_OF_FACTS: dict[str, tuple[PromptKind, ...]] = {
+    "bad_json": ("refine", "write", "verify"),
+    "misfit": ("refine",),
+    "hedging": ("write",),
+    "unknown_object": ("write",),
+    "told_box": ("write",),
+    "wrong_verdict": ("verify",),
+}
 
 BROKEN = {
     "no think": "<answer>{answer}</answer>",
@@ -93,6 +108,8 @@ def can_have(fault: str, kind: PromptKind, turn: Turn) -> bool:
     """Whether an answer of this kind to this turn can have the fault at all."""
     if fault in ("failed", "empty", "cut"):
         return True
+    if fault in _OF_FACTS:
+        return kind in _OF_FACTS[fault] and (kind == "verify" or bool(turn.targets))
     if fault == "bad_format":
         return kind in ANSWERED
     if fault in _OF_REASONING:

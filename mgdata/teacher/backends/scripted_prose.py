@@ -102,6 +102,10 @@ _CONCLUDED = {
     "count": ("Adding up what I noted over the images gives the number.",),
     "text": ("Put together, this is enough to say it in a few words.",),
 }
+_MOST_BOXED = 4
+"""Boxes of an image in a trajectory."""
+_MOST_PLACES = 4
+"""Parts of a picture in a sentence; more are all over it."""
 _PLAIN = re.compile(r"[a-z]{2,20}(?:[ -][a-z]{2,20}){0,3}")
 _LOADED = re.compile(
     r"\b(?:images?|pictures?|photos?|answers?|solution|option|choice|box|boxes|none|nothing|no|not|"
@@ -110,7 +114,6 @@ _LOADED = re.compile(
     r"sixth|last|final|total|all)\b"
 )
 """Words that a check may take for more than a name."""
-_SLOTS = re.compile(r"<image:\d+>\s*")
 
 
 class Prose(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +137,9 @@ def prose(sample: Sample, turn: Turn, kind: PromptKind, notation: Notation, rng:
     """A reasoning that leads to the right answer; a `trajectory` has boxes in it."""
     count = counted(len(sample.images), "image")
     looks = [
-        rng.choice(_POINTED).format(place=_place(region, sample.images), image=_name(region.image))
+        rng.choice(_POINTED).format(
+            place=place_in(region, sample.images), image=_name(region.image)
+        )
         for region in turn.regions[:1]
     ]
     asked = turn.asked or tuple(range(len(sample.images)))
@@ -162,44 +167,18 @@ def called(target: Target) -> str | None:
     return phrase.removeprefix("the ").removeprefix("an ").removeprefix("a ")
 
 
-def fact(sample: Sample, turn: Turn, kind: PromptKind, notation: Notation) -> str:
-    """A caption, or the JSON object that `refine`, `write` and `verify` ask for."""
-    told: dict[str, object]
-    if kind == "caption":
-        boxes = (box for one in sample.turns for box in (*one.regions, *one.targets))
-        things = dict.fromkeys(article(name) for box in boxes if (name := called(box)))
-        return f"A scene with {listed([*things])} in it." if things else "A scene."
-    if kind == "refine":
-        target = next(iter((*turn.targets, *turn.regions)), None)
-        name = called(target) if target else None
-        place = _place(target, sample.images) if target else ""
-        told = {"fits": bool(name), "phrase": f"the {name} in the {place}" if name else ""}
-    elif kind == "write":
-        question = _SLOTS.sub("", notation.question(turn, sample.images)).strip()
-        places = listed([_name(place) for place in sorted({t.image for t in turn.targets})])
-        told = {
-            "question": question,
-            "objects": list(range(1, len(turn.targets) + 1)),
-            "explanation": f"What the question asks for is in these images: {places}."
-            if turn.targets
-            else "",
-        }
-    else:
-        reason = "I looked at all images, and what is asked for is there and nothing besides it."
-        told = {"reason": reason, "answerable": True, "unique": True, "correct": True}
-    return msgspec.json.encode(told).decode()
-
-
 def _found(
     here: Sequence[Target], images: Sequence[Image], notation: Notation | None, rng: Stream
 ) -> list[str]:
     """Sentences on the targets in one image; with their boxes where there is a notation."""
     image = _name(here[0].image)
     if notation is not None:
-        return [_boxed(target, images, notation, rng) for target in here]
-    places = [_place(target, images) for target in here]
+        return [_boxed(target, images, notation, rng) for target in here[:_MOST_BOXED]]
+    places = [place_in(target, images) for target in here]
     if len(here) > 1:
         each = listed([f"in the {place}" for place in dict.fromkeys(places)])
+        if len({*places}) > _MOST_PLACES:
+            each = "here and there"
         form = rng.choice(_SEVERAL)
         return [form.format(image=image, count=number(len(here)), places=each)]
     return [rng.choice(_ONE).format(image=image, thing=_thing(here[0]), place=places[0])]
@@ -236,7 +215,7 @@ def _name(place: int) -> str:
     return ordinal(place + 1)
 
 
-def _place(target: Target, images: Sequence[Image]) -> str:
+def place_in(target: Target, images: Sequence[Image]) -> str:
     """The part of the picture in which the middle of a box lies, by thirds."""
     # A fault may have put it one beyond the last.
     image, box = images[min(target.image, len(images) - 1)], target.box
