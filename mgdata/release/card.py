@@ -28,8 +28,14 @@ from mgdata.release.rows import LESSON_SCHEMA, SCHEMA, LessonRow, Row
 from mgdata.schema import schema_of
 from mgdata.storage import Store
 
-_SIZES = frozenset(("rows", "row groups", "decoded bytes", "stored image bytes"))
-"""Counts of the release stage that say how large it is, not what became of anything."""
+_SIZES = frozenset(
+    (
+        *("rows", "row groups", "decoded bytes", "stored image bytes"),
+        *("requests", "known before", "tokens", "prompt tokens"),
+    )
+)
+"""Counts that say how large a thing is or how a run went, not what became of anything. What an
+answer stage knew before is another number after a run that was cut short."""
 
 
 def write_card(

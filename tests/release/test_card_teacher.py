@@ -275,6 +275,17 @@ def test_the_funnel_counts_accepted_traces_and_leaves_tables_of_counts_out() -> 
     assert not [line for line in lines(steps) if "|" in line]
 
 
+def test_what_a_run_knew_before_is_no_part_of_the_card(taught: Loaded, tmp_path: Path) -> None:
+    cards: list[str] = []
+    for known in (0, 50):
+        teaching = [stage("answer", 9, **{"known before": known, "requests": 9}), *TEACHING[1:]]
+        steps = funnel({"answer": teaching[:1], "judge": teaching[1:]})
+        write_card(Store(str(tmp_path)), taught, ENTRIES, steps, (), teaching=teaching)
+        cards.append((tmp_path / "release" / "README.md").read_text())
+    assert cards[0] == cards[1]
+    assert "noted: requests" not in cards[0]
+
+
 def test_traces_are_added_up_over_entries() -> None:
     twice = statistics.traces([*TEACHING, *TEACHING])
     assert twice["tracking", "reason", "wrong: box"] == 400
