@@ -50,7 +50,7 @@ def test_shards_hold_every_sample_once() -> None:
 
 
 def side(*rounds: dict[str, float]) -> list[dict[str, float]]:
-    return [{"prompt_tokens": 9, "tokens": 4, **one} for one in rounds]
+    return [{"prompt_tokens": 9, "tokens": 4, "cpu": 2.0, **one} for one in rounds]
 
 
 def test_the_ratio_is_of_the_best_rounds_and_the_idle_share_the_median() -> None:

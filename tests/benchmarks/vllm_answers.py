@@ -117,7 +117,8 @@ def measured(folder: Path, rounds: int, sides: Sequence[str]) -> Rounds:
             for name in (*sides[turn:], *sides[:turn]):
                 found[name].append(running[name].round(number))
                 seconds = found[name][-1]["seconds"]
-                print(f"  round {number} {name:<6} {seconds:7.2f} s", flush=True)
+                used = found[name][-1]["cpu"]
+                print(f"  round {number} {name:<6} {seconds:7.2f} s, CPU {used:7.2f} s", flush=True)
     finally:
         for side in running.values():
             side.close()
@@ -145,6 +146,11 @@ def figures(rounds: Rounds) -> list[Figure]:
     best = {side: min(took) for side, took in seconds.items()}
     beside = {f"best {side} s": took for side, took in best.items()}
     beside |= {f"median {side} s": statistics.median(took) for side, took in seconds.items()}
+    # Tells, unlike wall time, of the work alone where others use the machine.
+    beside |= {
+        f"median {side} CPU s": statistics.median(one["cpu"] for one in took)
+        for side, took in rounds.items()
+    }
     shares = {
         name: [100 * one[name] / one["seconds"] for one in rounds["ours"]]
         for name in ("idle", "room")

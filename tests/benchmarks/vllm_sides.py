@@ -77,12 +77,13 @@ class Ours:
         asking = stage(self._backend, self._folder / "photos", out, work)
         watch = Watch(self._backend.max_num_seqs, work.samples)
         watch.begin()
-        begin = time.perf_counter()
+        begin, spent = time.perf_counter(), cpu()
         entries = answered(asking, work)
         seconds = time.perf_counter() - begin
         found = [a for e in entries for a in read_answers(Store(str(out)).local(e.data().path))]
         return {
             "seconds": seconds,
+            "cpu": cpu() - spent,
             **watch.seen(),
             "prompt_tokens": sum(answer.reply.prompt_tokens for answer in found),
             "tokens": sum(answer.reply.tokens for answer in found),
@@ -188,10 +189,11 @@ class Bare:
             )
             for request in requests
         ]  # fmt: skip
-        begin = time.perf_counter()
+        begin, spent = time.perf_counter(), cpu()
         found = self._llm.chat(conversations, params, use_tqdm=False)
         return {
             "seconds": time.perf_counter() - begin,
+            "cpu": cpu() - spent,
             "prompt_tokens": sum(len(one.prompt_token_ids or ()) for one in found),
             "tokens": sum(len(one.outputs[0].token_ids) for one in found),
             "texts": [_short(one.outputs[0].text) for one in found],
@@ -211,6 +213,16 @@ class Bare:
 
     def close(self) -> None:
         """Ends the engine with the process."""
+
+
+def cpu(process: str = "self") -> float:
+    """CPU seconds of a process, its threads and all that it started and that still runs."""
+    seconds = 0.0
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        spent = (thread / "stat").read_text().rpartition(")")[2].split()[11:13]
+        seconds += sum(map(int, spent)) / os.sysconf("SC_CLK_TCK")
+        seconds += sum(map(cpu, (thread / "children").read_text().split()))
+    return seconds
 
 
 def _short(text: str) -> str:
