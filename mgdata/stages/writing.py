@@ -210,7 +210,7 @@ class Written:
     ) -> Iterator[tuple[int, Lesson | tuple[str, Drop]]]:
         """Every written question, in order, as a lesson or as its task and why it is none."""
         written = _by_sample(store, shard.payload["written"], "write")
-        verdicts = _replies(store, shard.payload["verified"], "verify")
+        verdicts = _replies(store, shard.payload.get("verified", ()), "verify")
         rows = _rows(store, shard.payload["picks"])
         for row, told in zip(rows, _listings(store, shard, self.write), strict=True):
             made: set[str] = set()
