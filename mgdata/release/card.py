@@ -31,7 +31,7 @@ from mgdata.storage import Store
 _SIZES = frozenset(
     (
         *("rows", "row groups", "decoded bytes", "stored image bytes"),
-        *("requests", "known before", "tokens", "prompt tokens"),
+        *("requests", "known before", "not asked", "tokens", "prompt tokens", "tokens spent"),
     )
 )
 """Counts that say how large a thing is or how a run went, not what became of anything. What an
