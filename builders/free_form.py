@@ -47,6 +47,7 @@ class FreeForm(Builder):
     shapes: ClassVar[tuple[Shape, ...]] = ("image",)
     targets: ClassVar[str] = "many: annotated objects of every photo, until a teacher asks for some"
     grouping: ClassVar[Grouping] = "any"
+    drafts: ClassVar[bool] = True
 
     by: Literal["shared", "random", "alike"] = "shared"
     """What a set has in common: an object class, nothing that was looked for, or its looks."""

@@ -5,8 +5,7 @@ Each takes plain values and returns data; nothing here prints.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,17 +27,15 @@ from mgdata.recipe import Loaded
 from mgdata.release.funnel import Step, funnel, lines
 from mgdata.run import STAGES, Budget, Outcome, Run, Until
 from mgdata.schema import nearest
-from mgdata.show import show_drop, show_release
+from mgdata.show import show_release
+from mgdata.show_run import show_answered, show_dropped
 from mgdata.stages.answer import JOURNAL
 from mgdata.storage import Root, Store, is_part
-from mgdata.tables import read_ledger
 from mgdata.teacher.journal import Journal
-from mgdata.view import Shown, write
+from mgdata.view import write
 
 _TABLES = ("records", "facts", "samples", "answers", "traces", "lessons", "ledger")
 """Folders of a run whose files an entry lists."""
-DROPS = 100
-"""Ledger rows a gallery shows, shared out over the reasons."""
 
 
 def load(recipe: str, roots_file: str | None = None, pairs: Sequence[str] = ()) -> Loaded:
@@ -132,34 +129,28 @@ def view(where: str, *, number: int = 200, key: str | None = None, out: str | No
     """Write the gallery of a release, with drops where `where` is a run; the page's path."""
     store, is_run = Store(where), Store(where).exists("run.json")
     items = list(show_release(release_store(where), number, key))
+    rows = len(items)
+    if is_run and (run := read_run_file(store)):
+        items += show_answered(store, run, key)
+    answers = len(items) - rows
     if is_run and key is None:
-        items += list(_dropped(store))
+        items += show_dropped(store)
     if not items:
         raise UsageError(f"{where} has nothing to show{f' for {key!r}' if key else ''}")
     folder = (
         Path(out) if out else (Path(where) / "gallery" if not store.remote else Path("gallery"))
     )
-    kept = sum(item.reason is None for item in items)
-    facts = {"samples": str(kept), "dropped": str(len(items) - kept)}
+    facts = {
+        "rows": str(rows),
+        "answers": str(answers),
+        "dropped": str(len(items) - rows - answers),
+    }
     return write(items, folder, title=_title(store, where), facts=facts)
 
 
 def _title(store: Store, where: str) -> str:
     found = read_run_file(store)
     return found.name if found else Path(where).name
-
-
-def _dropped(store: Store) -> Iterator[Shown]:
-    shown = Counter[str]()
-    for stage in ("ingest", "measure", "choose", "build", "settle"):
-        for entry in Manifest(store).entries(stage).values():
-            for file in entry.files:
-                if not file.path.startswith("ledger/"):
-                    continue
-                for drop in read_ledger(store.local(file.path)):
-                    shown[drop.reason] += 1
-                    if shown[drop.reason] <= 10 and shown.total() <= DROPS * 10:
-                        yield show_drop(drop)
 
 
 def release_store(where: str) -> Store:

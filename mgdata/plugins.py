@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 import msgspec
 import numpy as np
 
+from mgdata.contents import sample_id, with_slots
 from mgdata.data import (
     Association,
     Drop,
@@ -30,7 +31,7 @@ from mgdata.data import (
     Turn,
 )
 from mgdata.errors import Rejected, StorageError
-from mgdata.identity import Stream, content_id
+from mgdata.identity import Stream
 from mgdata.index import Index
 from mgdata.placeholders import fill
 from mgdata.storage import Root
@@ -186,16 +187,10 @@ class Builder(ABC):
         """
         first = turns[0]
         if "<image:" not in first.question:
-            slots = "".join(f"<image:{i}>\n" for i in range(len(images)))
-            first = msgspec.structs.replace(first, question=slots + first.question)
-        asked = msgspec.json.encode(
-            (
-                [(image.uri, image.edits) for image in images],
-                [(t.kind, t.regions, t.targets, t.gold, t.options) for t in turns],
-            )
-        )
+            question = with_slots(first.question, len(images))
+            first = msgspec.structs.replace(first, question=question)
         return Sample(
-            id=content_id(asked),
+            id=sample_id(images, turns),
             task="",
             association=self.association,
             split="",

@@ -22,7 +22,16 @@ from mgdata import media
 from mgdata.data import Association, Edit, Image, Sample, Turn
 from mgdata.edits import Codec, render
 from mgdata.errors import EnvironmentFailure, Rejected, StorageError
-from mgdata.gold import Fault, Item, McBenchItems, MigBenchItems, Release, Source, turn_fault
+from mgdata.gold import (
+    Fault,
+    Item,
+    McBenchItems,
+    MigBenchItems,
+    Release,
+    Source,
+    last_alone,
+    turn_fault,
+)
 from mgdata.teacher.quoting import plain
 
 REMEMBERED = 256 << 20
@@ -126,7 +135,8 @@ class _OfRelease:
 
     def questions(self, part: str) -> Iterator[Question | Fault]:
         """Its turns, row after row."""
-        return self._release.read(part, _COLUMNS, lambda table, at: self._rows(table, (part, at)))
+        columns = [*_COLUMNS, "form"]
+        return self._release.read(part, columns, lambda table, at: self._rows(table, (part, at)))
 
     def _rows(self, table: pa.Table, place: _Place) -> Iterator[Question | Fault]:
         for row in msgspec.convert(table.to_pylist(), list[_Row]):
@@ -143,7 +153,9 @@ class _OfRelease:
             )
             with self._lock:
                 self._places |= dict.fromkeys(names, place)
-            for number, turn in enumerate(row.turns):
+            taught = "form" in table.column_names and last_alone(place[0])
+            first = len(row.turns) - 1 if taught else 0
+            for number, turn in enumerate(row.turns[first:], first):
                 if fault := turn_fault(turn, sample.images):
                     yield Fault(id=row.id, reason=fault)
                 else:

@@ -111,7 +111,9 @@ class Run:
                 self._estimate(index, records)
                 settled, short = self.build(index, records)
                 if last in ("answer", "judge"):
-                    self.teaching(settled, records, asking=last == "answer").answer()
+                    teaching = self.teaching(settled, records, asking=last == "answer")
+                    teaching.answer()
+                    self._forget_others(teaching.done, asking=last == "answer")
                 elif last == "release":
                     rows, more = self.rows(settled, records)
                     short = (*short, *more)
@@ -175,7 +177,8 @@ class Run:
             )
             for entry in records
         ]
-        entries = self._do(MeasureRecords(out=self.store.url, measures=chosen), shards)
+        stage = MeasureRecords(out=self.store.url, measures=chosen, roots=self.loaded.roots)
+        entries = self._do(stage, shards)
         self._check_limit("measure", entries)
         return entries
 
@@ -238,9 +241,7 @@ class Run:
             return plain_rows(self.loaded, settled, self._books["build"]), []
         teaching = self.teaching(settled, records, asking=True)
         rows = teaching.rows()
-        for stage, entries in teaching.done.items():
-            stale = set(self._manifest.entries(stage)) - {entry.name for entry in entries}
-            self._manifest.forget(stage, stale)
+        self._forget_others(teaching.done)
         return rows, teaching.short
 
     def release(self, rows: Rows, short: tuple[str, ...]) -> tuple[str, ...]:
@@ -272,6 +273,15 @@ class Run:
         self._sweep(sizes, {shard.name for shard in shards})
         self._note(finished=sizes, short=short)
         return tuple(sorted(sizes))
+
+    def _forget_others(self, done: Mapping[str, list[Entry]], *, asking: bool = True) -> None:
+        """Leave no verdict but the last, and no answer twice, to be counted or collected."""
+        for stage, entries in done.items():
+            stale = set(self._manifest.entries(stage)) - {entry.name for entry in entries}
+            if stage == "answer" and not asking:
+                # What was answered stays: to make its tables again the teacher would be opened.
+                stale = {entry.name for entry in entries}
+            self._manifest.forget(stage, stale)
 
     def _estimate(self, index: Index, records: Sequence[Entry]) -> None:
         """Say what is coming, and refuse it where the disk is too small."""

@@ -35,6 +35,8 @@ class Judge:
     notation: Notation
     """How the teacher was told to write boxes."""
     acceptance: Acceptance
+    product: str = ""
+    """What the answers are for, put before the kind where it is counted: `rl:reason`."""
     name: str = "judge"
 
     def open(self) -> Worker:
@@ -55,7 +57,8 @@ class Judge:
             )
             for trace in traces:
                 answer, became = trace.answer, trace.reason or "accepted"
-                counts[f"trace|{tasks[answer.sample]}|{answer.kind}|{became}"] += 1
+                kind = f"{self.product}:{answer.kind}" if self.product else answer.kind
+                counts[f"trace|{tasks[answer.sample]}|{kind}|{became}"] += 1
             yield finish.entry(len(traces), counts, map(_rejected, _bad(traces)))
 
     def _traces(

@@ -55,7 +55,7 @@ def picks_of(paths: Sequence[str], source: Numbers, row: Numbers) -> list[tuple[
     """
     picks: list[tuple[str, list[int]]] = []
     for number, at in zip(source.tolist(), row.tolist(), strict=True):
-        path = paths[number]
+        path = paths[int(number)]
         if not picks or picks[-1][0] != path:
             picks.append((path, []))
         picks[-1][1].append(at)

@@ -17,6 +17,7 @@ from mgdata.data import Drop, Lesson, Sample, Trace
 from mgdata.engine.stage import Worker
 from mgdata.identity import content_id
 from mgdata.manifest import Entry, Shard
+from mgdata.release.taught import unfit
 from mgdata.stages.finish import Finish
 from mgdata.stages.picked import Picks, picked
 from mgdata.storage import Store
@@ -91,6 +92,9 @@ class Teach:
             if not self.same_notation and boxes(trace.reasoning):
                 reason = "reasoning has boxes in another notation"
                 yield Drop(key=key, stage=self.name, reason=reason)
+                continue
+            if why := unfit(trace.reasoning.strip()):
+                yield Drop(key=key, stage=self.name, reason="reasoning cannot be a row", value=why)
                 continue
             kept += 1
             yield Lesson(

@@ -20,6 +20,7 @@ from mgdata.data import Answer, Drop, Lesson, Reply, Sample
 from mgdata.engine.stage import Worker
 from mgdata.manifest import Entry, Shard
 from mgdata.plugins import Notation
+from mgdata.release.taught import unfit
 from mgdata.stages.answer import Wanted
 from mgdata.stages.finish import Finish
 from mgdata.stages.picked import picked
@@ -33,6 +34,7 @@ from mgdata.teacher.prompts import DEFAULT, Lengths, Prompt, prompt
 from mgdata.teacher.replies import ReplyError, read_verdict
 from mgdata.teacher.section import Write
 from mgdata.teacher.tables import read_answers, write_lessons
+from mgdata.teacher.texts import instruction
 from mgdata.teacher.written import NAMES, Question, read_written
 
 
@@ -242,12 +244,15 @@ class Written:
         if name in made:
             raise ReplyError("objects: again", ", ".join(map(str, question.objects)))
         reasoned = self.write.reasoned
+        if reasoned and (why := unfit(question.explanation)):
+            raise ReplyError("explanation: cannot be a row", why)
         return Lesson(
             id=name,
             config=config,
             sample=replace(told.draft, id=name, turns=(question.turn,)),
             source=told.draft.id,
             form="reason" if reasoned else "direct",
+            instruction=instruction("reason") if reasoned else "",
             reasoning=question.explanation if reasoned else "",
             kind="write",
             model=answer.model,

@@ -41,7 +41,8 @@ LESSONS = pa.schema(
 
 _encode = msgspec.json.Encoder().encode
 _answer = msgspec.json.Decoder(Answer).decode
-_trace = msgspec.json.Decoder(Trace).decode
+decode_trace = msgspec.json.Decoder(Trace).decode
+"""A trace from its JSON column; raises as `decode_lesson`."""
 decode_lesson = msgspec.json.Decoder(Lesson).decode
 """A lesson from its JSON column; raises `msgspec.ValidationError` where it does not fit."""
 
@@ -73,7 +74,7 @@ def write_traces(path: Path, traces: Sequence[Trace]) -> None:
 
 def read_traces(path: Path) -> list[Trace]:
     """The traces of one file, in order; raises as `mgdata.tables.read_samples`."""
-    return [_trace(row.as_buffer()) for row in read_samples(path, ["trace"]).column("trace")]
+    return [decode_trace(row.as_buffer()) for row in read_samples(path, ["trace"]).column("trace")]
 
 
 def write_lessons(path: Path, lessons: Sequence[tuple[int, Lesson]]) -> None:

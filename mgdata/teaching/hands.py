@@ -82,10 +82,11 @@ class Hands:
 
     def judge(
         self, name: str, accept: Acceptance, blocks: Sequence[Sequence[int]],
-        answers: Sequence[Entry], before: Sequence[Sequence[str]],
+        answers: Sequence[Entry], before: Sequence[Sequence[str]], product: str = "",
     ) -> list[Entry]:  # fmt: skip
         """Have the answers to each block judged, beside direct answers of earlier rounds."""
-        stage = Judge(out=self._store.url, notation=self._teacher.notation, acceptance=accept)
+        stage = Judge(out=self._store.url, notation=self._teacher.notation, acceptance=accept,
+                      product=product)  # fmt: skip
         payloads = [
             {"answers": [entry.data().path], "beside": earlier}
             for entry, earlier in zip(answers, before, strict=True)
@@ -122,7 +123,7 @@ class Hands:
     ) -> list[Entry]:  # fmt: skip
         """Have lessons made of written questions."""
         shape = digest(self.shape("mgdata.stages.writing"), written(settings["write"]))
-        made = Written(out=self._store.url, **settings)
+        made = Written(out=self._store.url, write=settings["write"])
         named = task if self.asking else f"known-{task}"
         return self.do(made, self.shards("teach", named, blocks, payloads, shape))
 

@@ -154,7 +154,9 @@ class Teaching:
                 for block, entry in zip(blocks, answers, strict=True):
                     if settings.accept.gain:
                         direct |= {row: entry.data().path for row in block if row not in direct}
-                judged = self._hands.judge(name, settings.accept, blocks, answers, before)
+                judged = self._hands.judge(
+                    name, settings.accept, blocks, answers, before, "rl" if product == "rl" else ""
+                )
                 for block, entry in zip(blocks, judged, strict=True):
                     for row in block:
                         traces.setdefault(row, []).append(entry.data().path)

@@ -17,7 +17,6 @@ import msgspec
 from mgdata.data import Reply, Request
 from mgdata.errors import EnvironmentFailure
 
-
 A_MOMENT = 0.05
 """Seconds that a batch waits for each request after its first: a hundredth of what it takes, and
 enough for a thread that is about to give it."""
