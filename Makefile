@@ -10,7 +10,8 @@ CORPORA ?= ../shared/corpora
 LAYOUTS = got10k lasot trackingnet motchallenge
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-teacher test-vllm check real bench plan-full pages schemas \
+.PHONY: help setup demo test test-teacher test-vllm check real bench bench-gpu bench-vllm plan-full \
+  pages schemas \
   constraints pins clean
 
 help:  ## List what can be made
@@ -33,6 +34,10 @@ demo: setup  ## Synthetic corpora to a release you can load: OUT=demo ENGINE=ray
 	$(BIN)/mgdata run quickstart --roots $(OUT)/corpora/roots.yaml --out $(OUT)/run \
 	  --engine $(ENGINE) --workers $(WORKERS)
 	@printf 'gallery  ' && $(BIN)/mgdata view $(OUT)/run
+	@echo; echo 'Reasoning data, by a teacher that is no model and makes faults:'
+	$(BIN)/mgdata run teacher-demo --roots $(OUT)/corpora/roots.yaml --out $(OUT)/taught \
+	  --engine $(ENGINE) --workers $(WORKERS)
+	@printf 'gallery  ' && $(BIN)/mgdata view $(OUT)/taught
 
 test: setup  ## Run the tests (under ten minutes)
 	$(BIN)/pytest -n 2 --dist loadscope
@@ -57,6 +62,14 @@ real: setup  ## Build from real corpora and check the release: CORPORA=folder
 
 bench: setup  ## Measure the figures, each against its floor
 	$(BIN)/python -m tests.benchmarks
+
+bench-gpu:  ## Measure a model of 7B shape on transformers, where there is a GPU
+	$(PYTHON) tests/environments/make.py transformers
+	.venv-transformers/bin/python -m tests.benchmarks.gpu
+
+bench-vllm:  ## Measure `answer` on vLLM against a bare call of it
+	$(PYTHON) tests/environments/make.py vllm
+	.venv-vllm/bin/python -m tests.benchmarks.vllm_answers
 
 plan-full: setup  ## Plan the large recipes at published size and audit their groups
 	$(BIN)/python -m tests.benchmarks.plan_full

@@ -113,7 +113,7 @@ class Run:
                 if last in ("answer", "judge"):
                     teaching = self.teaching(settled, records, asking=last == "answer")
                     teaching.answer()
-                    self._forget_others(teaching.done, asking=last == "answer")
+                    self._forget_others(last, teaching.done)
                 elif last == "release":
                     rows, more = self.rows(settled, records)
                     short = (*short, *more)
@@ -241,7 +241,7 @@ class Run:
             return plain_rows(self.loaded, settled, self._books["build"]), []
         teaching = self.teaching(settled, records, asking=True)
         rows = teaching.rows()
-        self._forget_others(teaching.done)
+        self._forget_others("release", teaching.done)
         return rows, teaching.short
 
     def release(self, rows: Rows, short: tuple[str, ...]) -> tuple[str, ...]:
@@ -274,14 +274,16 @@ class Run:
         self._note(finished=sizes, short=short)
         return tuple(sorted(sizes))
 
-    def _forget_others(self, done: Mapping[str, list[Entry]], *, asking: bool = True) -> None:
+    def _forget_others(self, last: Until, done: Mapping[str, list[Entry]]) -> None:
         """Leave no verdict but the last, and no answer twice, to be counted or collected."""
         for stage, entries in done.items():
-            stale = set(self._manifest.entries(stage)) - {entry.name for entry in entries}
-            if stage == "answer" and not asking:
-                # What was answered stays: to make its tables again the teacher would be opened.
-                stale = {entry.name for entry in entries}
-            self._manifest.forget(stage, stale)
+            mine = {entry.name for entry in entries}
+            others = set(self._manifest.entries(stage)) - mine
+            if last == "judge" and stage != "judge":
+                others = mine  # without those that were not asked, nothing to go on from
+            elif last == "answer" and stage == "teach":
+                continue  # only a release has lessons of all kinds
+            self._manifest.forget(stage, others)
 
     def _estimate(self, index: Index, records: Sequence[Entry]) -> None:
         """Say what is coming, and refuse it where the disk is too small."""
