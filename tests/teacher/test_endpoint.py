@@ -81,14 +81,14 @@ def test_a_large_body_is_sent_whole() -> None:
 
 SAMPLING = Sampling(temperature=0.7, top_p=0.9, top_k=40, max_tokens=77)
 DRAWN = {"temperature": 0.7, "top_p": 0.9, "seed": 5, "model": MODEL}
-NEUTRAL = {"min_p": 0.0, "repetition_penalty": 1.0}
+NEUTRAL = {"min_p": 0.0, "repetition_penalty": 1.0, "skip_special_tokens": False}
 WORDED = [
     # vLLM and SGLang are told all, as a model's generation_config.json would fill what is left out
     ({"server": "vllm"}, SAMPLING, {**DRAWN, **NEUTRAL, "top_k": 40, "max_tokens": 77}),
     ({"server": "vllm"}, Sampling(), {**NEUTRAL, "temperature": 0.0, "top_p": 1.0, "top_k": 0}),
     ({"server": "sglang"}, Sampling(), {**NEUTRAL, "top_k": -1}),
     ({"server": "vllm"}, Sampling(ignore_eos=True), {"ignore_eos": True}),
-    ({"server": "openai"}, Sampling(top_p=0.9), {"top_p": 0.9, "top_k": None, "min_p": None}),
+    ({"server": "openai"}, Sampling(top_p=0.9), {"top_p": 0.9, "top_k": None, "min_p": None, "skip_special_tokens": None}),
     (
         {"server": "openai", "length": "max_completion_tokens"},
         Sampling(max_tokens=77),

@@ -25,7 +25,7 @@ PICTURE_TOKENS = 1000
 OURS = frozenset({
     "model", "messages", "n", "stream", "seed", "temperature", "top_p", "top_k", "ignore_eos",
     "max_tokens", "max_completion_tokens", "response_format", "structured_outputs", "guided_json",
-    "guided_regex", "regex",
+    "guided_regex", "regex", "skip_special_tokens",
 })  # fmt: skip
 """Parameters that are ours to set."""
 
@@ -104,6 +104,7 @@ def parameters(
         return said
     whole = {"vllm": 0, "sglang": -1}[dialect]
     said |= {"top_k": sampling.top_k or whole, "min_p": 0.0, "repetition_penalty": 1.0}
+    said["skip_special_tokens"] = False  # some notations write boxes between special tokens
     return said | ({"ignore_eos": True} if sampling.ignore_eos else {})
 
 
