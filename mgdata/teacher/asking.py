@@ -21,6 +21,7 @@ from mgdata.teacher.prompts import Prompt
 _SEEDS = 1 << 31
 """Servers take a seed as a signed number of 32 bits."""
 _FREE = Form()
+_PLAIN = Sampling()
 
 
 def requests(
@@ -122,7 +123,14 @@ def key(
 @lru_cache(256)
 def _encoded(sampling: Sampling) -> bytes:
     # Without its defaults, so that a setting yet to come leaves the keys of old answers alone.
-    return msgspec.json.encode(sampling)
+    # By value: msgspec leaves out what *is* a default, and a number that went through a pickle is
+    # another object.
+    given = {
+        name: value
+        for name, value in msgspec.structs.asdict(sampling).items()
+        if value != getattr(_PLAIN, name)
+    }
+    return msgspec.json.encode(given)
 
 
 def model_of(backend_name: str, backend: Backend) -> str:
