@@ -40,6 +40,7 @@ from mgdata.publishing import shards as release_shards
 from mgdata.recipe import Loaded
 from mgdata.release.card import write_card
 from mgdata.release.funnel import Step, funnel
+from mgdata.stages.answer import PASSING
 from mgdata.stages.build import REGIONS, Build
 from mgdata.stages.choose import Chooser, allowed, assign_splits, read_index
 from mgdata.stages.finish import Finish
@@ -119,6 +120,17 @@ class Run:
                     short = (*short, *more)
                     files = self.release(rows, short)
         return self.outcome(short, files)
+
+    def retry(self) -> None:
+        """Make shards stale in which requests failed that may pass: they are asked again."""
+        failed = {
+            name
+            for name, entry in self._manifest.entries("answer").items()
+            if entry.counts.get(PASSING)
+        }
+        if failed:
+            self._manifest.forget("answer", failed)
+            self._note(finished=None)
 
     def plan(self) -> Plan:
         """What the recipe would make, once its corpora are ingested."""
