@@ -53,11 +53,13 @@ def run(
     last: Until = "release",
     tokens: int | None = None,
     minutes: float | None = None,
+    retry: bool = False,
     quiet: bool = True,
 ) -> Outcome:
     """Run a recipe up to a stage; a finished run is read, not run.
 
-    A teacher is asked no more once `tokens` or `minutes` are spent by this call.
+    A teacher is asked no more once `tokens` or `minutes` are spent by this call. With `retry` it is
+    asked again where a request had failed that may pass.
 
     Raises:
         UsageError: `answer` or `judge` of a recipe without a teacher.
@@ -66,7 +68,7 @@ def run(
         raise UsageError(f"{loaded.path}: there is no teacher: add the section `teacher`")
     store = Store(out)
     refuse_other(store, loaded)
-    if last == "release" and (found := finished(store, loaded)):
+    if last == "release" and not retry and (found := finished(store, loaded)):
         steps = tuple(_steps(store))
         return Outcome(steps=steps, short=found.short, files=tuple(sorted(found.finished or {})),
                        worked=False)  # fmt: skip
@@ -76,6 +78,8 @@ def run(
 
     budget = Budget(tokens, minutes)
     with Run(loaded, out, tell=reporter(quiet), engine=make, budget=budget) as running:
+        if retry:
+            running.retry()
         return running.until(last)
 
 

@@ -52,6 +52,10 @@ Tokens = Annotated[
 Minutes = Annotated[
     float | None, typer.Option("--minutes", min=0, help="Stop asking a teacher after so long.")
 ]
+Retry = Annotated[
+    bool,
+    typer.Option("--retry", help="Ask a teacher again where a request failed that may pass."),
+]
 
 
 def verb(app: typer.Typer, name: str, last: Until, text: str, after: str) -> None:
@@ -86,10 +90,11 @@ def asking_verb(app: typer.Typer, name: str, last: Until, text: str, after: str)
         address: Address = None,
         tokens: Tokens = None,
         minutes: Minutes = None,
+        retry: Retry = False,
         quiet: Quiet = False,
     ) -> None:
         run_recipe(recipe, out, last, roots, root, engine=engine, workers=workers, tokens=tokens,
-                   address=address, minutes=minutes, quiet=quiet)  # fmt: skip
+                   address=address, minutes=minutes, retry=retry, quiet=quiet)  # fmt: skip
 
     _register(app, name, command, text, after)
 

@@ -13,6 +13,7 @@ from mgdata.cli_options import (
     Minutes,
     Quiet,
     Recipe,
+    Retry,
     RootPairs,
     Roots,
     Tokens,
@@ -103,6 +104,7 @@ def answer(
     address: Address = None,
     tokens: Tokens = None,
     minutes: Minutes = None,
+    retry: Retry = False,
     quiet: Quiet = False,
 ) -> None:
     """Have a recipe's teacher answer its samples; or a model a benchmark, to be scored."""
@@ -110,7 +112,8 @@ def answer(
         if out is None:
             raise UsageError("answer: name the run's folder with --out, or a benchmark --against")
         run_recipe(what, out, "answer", roots, root, engine=engine, workers=workers,
-                   address=address, tokens=tokens, minutes=minutes, quiet=quiet)  # fmt: skip
+                   address=address, tokens=tokens, minutes=minutes, retry=retry,
+                   quiet=quiet)  # fmt: skip
         return
     for flag, value in (("--backend", backend), ("--notation", notation)):
         if value is None:

@@ -19,7 +19,7 @@ from mgdata.data import Drop, Flow
 from mgdata.edits import Codec
 from mgdata.engine.serial import SerialEngine
 from mgdata.engine.stage import Engine, Stage, Tell, always
-from mgdata.errors import EnvironmentFailure, UsageError, boundary
+from mgdata.errors import EnvironmentFailure, boundary
 from mgdata.fingerprint import shape as shape_of
 from mgdata.fingerprint import shard
 from mgdata.folder import (
@@ -32,6 +32,7 @@ from mgdata.folder import (
 )
 from mgdata.identity import digest
 from mgdata.index import Index
+from mgdata.limits import check_limit
 from mgdata.manifest import Entry, Lock, Manifest, Shard
 from mgdata.plan import Plan, refuse_short_disk
 from mgdata.plan import plan as make_plan
@@ -41,7 +42,7 @@ from mgdata.recipe import Loaded
 from mgdata.release.card import write_card
 from mgdata.release.funnel import Step, funnel
 from mgdata.stages.answer import PASSING
-from mgdata.stages.build import REGIONS, Build
+from mgdata.stages.build import Build
 from mgdata.stages.choose import Chooser, allowed, assign_splits, read_index
 from mgdata.stages.finish import Finish
 from mgdata.stages.ingest import Ingest
@@ -166,7 +167,7 @@ class Run:
             self._note(finished=None)
         stage = Ingest(out=self.store.url, corpora=self.loaded.corpora, licenses=licenses)
         entries = self._do(stage, shards)
-        self._check_limit("ingest", entries)
+        self._limit("ingest", entries)
         return entries
 
     def measure(self, records: Sequence[Entry]) -> list[Entry]:
@@ -191,7 +192,7 @@ class Run:
         ]
         stage = MeasureRecords(out=self.store.url, measures=chosen, roots=self.loaded.roots)
         entries = self._do(stage, shards)
-        self._check_limit("measure", entries)
+        self._limit("measure", entries)
         return entries
 
     def index(self, records: Sequence[Entry], facts: Sequence[Entry]) -> Index:
@@ -225,12 +226,12 @@ class Run:
             done = self._do(stage, shards)
             entries += [_labelled(entry, p) for entry, p in zip(done, payloads, strict=True)]
             if sum(entry.counts["groups"] for entry in entries) >= EVIDENCE:
-                self._check_limit("build", entries)
+                self._limit("build", entries)
             settled = settle(gather(self.store, entries), list(recipe.splits), chooser.wanted)
             pa.default_memory_pool().release_unused()
             number += 1
         self._books["build"] = entries
-        self._check_limit("build", entries)
+        self._limit("build", entries)
         # Round shards of an earlier, larger recipe would otherwise be counted by `status`.
         stale = set(self._manifest.entries("build")) - {entry.name for entry in entries}
         self._manifest.forget("build", stale)
@@ -358,18 +359,8 @@ class Run:
             done = {stage: entry}
         self._books[stage] = list(done.values())
 
-    def _check_limit(self, stage: str, entries: Sequence[Entry]) -> None:
-        """Stop where too large a share was dropped: the corpus or the recipe is wrong."""
-        limit = self.loaded.recipe.limits.rejected
-        reasons = sum((Counter(entry.drops) for entry in entries), Counter[str]())
-        lost = reasons.total() - sum(entry.counts.get(REGIONS, 0) for entry in entries)
-        kept = sum(entry.rows for entry in entries)
-        if lost and lost / (lost + kept) > limit:
-            top = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
-            raise OverLimit(
-                f"{stage} dropped {lost} of {lost + kept} (limits.rejected: {limit:g}): {top}; "
-                f"see the ledger in {self.store.url}/ledger/{stage}"
-            )
+    def _limit(self, stage: str, entries: Sequence[Entry]) -> None:
+        check_limit(stage, entries, self.loaded.recipe.limits.rejected, self.store.url)
 
     def _sweep(self, files: Mapping[str, int], shards: set[str]) -> None:
         """Remove what an earlier shape of this release left behind."""
@@ -392,12 +383,6 @@ class Run:
                 short=short,
             ),
         )
-
-
-class OverLimit(UsageError):
-    """More was dropped than the recipe allows."""
-
-    exit_code = 1
 
 
 def _labelled(entry: Entry, payload: dict[str, Any]) -> Entry:

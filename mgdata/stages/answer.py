@@ -23,10 +23,12 @@ from mgdata.stages.sessions import Pictures, session
 from mgdata.storage import Root, Store
 from mgdata.teacher.asking import model_of, prompt_digest, requests
 from mgdata.teacher.forms import Form
-from mgdata.teacher.journal import Journal
+from mgdata.teacher.journal import LASTING, Journal
 from mgdata.teacher.prompts import Prompt
 from mgdata.teacher.tables import write_answers
 
+PASSING = "failures that may pass"
+"""Count of an entry: requests that failed for the moment (a timeout, a busy server)."""
 JOURNAL = "answers/journal"
 """Folder of the run in which replies are kept."""
 
@@ -243,6 +245,8 @@ def _finished(one: _Open) -> Entry:
     for answer in answers:
         one.counts[f"kind={answer.kind}"] += 1
         one.counts[f"finish={answer.reply.finish}"] += 1
+        if answer.reply.finish == "failed" and answer.reply.reason not in LASTING:
+            one.counts[PASSING] += 1
         one.counts["prompt tokens"] += answer.reply.prompt_tokens
         one.counts["tokens"] += answer.reply.tokens
         if answer.reply.key not in one.known:

@@ -35,7 +35,7 @@ class Samples:
         self.tasks: list[str] = table["task"].to_pylist()
         self.splits: list[str] = table["split"].to_pylist()
         self.table = table
-        self._entries = entries
+        self._paths = [entry.data().path for entry in entries]
         salt = str(seed)
         ranked = sorted(range(len(self.ids)), key=lambda i: digest("taught", salt, self.ids[i]))
         self.rank: Numbers = np.empty(len(ranked), np.int64)
@@ -56,9 +56,13 @@ class Samples:
 
     def picks(self, rows: Sequence[int]) -> list[tuple[str, list[int]]]:
         """Where rows lie, in order."""
+        source, row = self._places
         some = np.array(rows, np.int64)
-        source, row = (self.table[name].to_numpy()[some] for name in ("source", "source_row"))
-        return picks_of([entry.data().path for entry in self._entries], source, row)
+        return picks_of(self._paths, source[some], row[some])
+
+    @cached_property
+    def _places(self) -> tuple[Numbers, Numbers]:
+        return self.table["source"].to_numpy(), self.table["source_row"].to_numpy()
 
     def quotas(self, rows: Numbers, total: int | None) -> dict[Part, int | None]:
         """How many of `total` each task and split gives, by its share of these rows."""
