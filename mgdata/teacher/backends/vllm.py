@@ -26,6 +26,7 @@ from mgdata.plugins import Backend, Session
 from mgdata.teacher.backends.chat import Chat, Pictures, failed
 from mgdata.teacher.backends.checkpoints import engine_package, limit_pixels, named
 from mgdata.teacher.backends.feed import in_flight
+from mgdata.teacher.backends.leash import Leash
 
 DECODERS = 4
 """Threads that read and decode pictures."""
@@ -160,9 +161,12 @@ class VllmSession(Session):
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="vllm")
         self._thread.start()
+        self._leash = Leash()
         self._llm: Any = None
         try:
             self._llm = asyncio.run_coroutine_threadsafe(self._started(), self._loop).result()
+            manager = self._llm.engine_core.resources.engine_manager
+            self._leash.hold(one.pid for one in manager.processes)
         except BaseException:
             self.close()
             raise
@@ -173,7 +177,10 @@ class VllmSession(Session):
         yield from in_flight(self._asked, requests, most, self._settings.timeout)
 
     def close(self) -> None:
-        """Ends the engine's processes and the loop; a second time does nothing."""
+        """Ends the engine's processes and the loop; a second time does nothing.
+
+        Whoever does not come to call it, as it is killed, has them ended by the leash.
+        """
         if self._loop.is_closed():
             return
         if self._llm is not None:
@@ -187,6 +194,7 @@ class VllmSession(Session):
             # vLLM leaves its sockets' context to the garbage collector, which may wait for it.
             self._llm.engine_core.resources.ctx.destroy(linger=0)
         self._pool.shutdown(cancel_futures=True)
+        self._leash.close()
 
     async def _started(self) -> Any:
         asked = import_module("vllm").AsyncEngineArgs(**self._settings.arguments(self._size))
