@@ -87,9 +87,10 @@ def _words(error: Any) -> list[str]:
         ]
     if error.validator == "items" and error.validator_value is False:
         return []  # said by maxItems
-    # A mapping or nothing: what is wrong within the mapping.
+    # A mapping or nothing: what is wrong within the mapping; a number or nothing: its limit.
     within = [e for e in error.context if e.validator != "type" or len(e.path)]
-    if error.validator == "anyOf" and isinstance(error.instance, dict) and within:
+    limits = all(inner.validator in _LIMITS for inner in within)
+    if error.validator == "anyOf" and within and (isinstance(error.instance, dict) or limits):
         return [line for inner in within for line in _words(inner)]
     if error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]

@@ -68,6 +68,8 @@ def make_teacher(
         name, settings = section.notation, section.notation_settings
     beside = Path(file).parent
     registry.find("notations", name, f"{where}.notation", beside)
+    # Before the backend, which may be given it: what is wrong with it is told under its own key.
+    made = registry.make("notations", name, settings, f"{where}.notation_with", beside)
     found = registry.find("backends", section.backend, f"{where}.backend", beside)
     given = dict(section.settings)
     if "notation_settings" in registry.settings_of(found) and "notation" not in given:
@@ -81,7 +83,7 @@ def make_teacher(
     return Teacher(
         section=section,
         backend=registry.make("backends", section.backend, given, f"{where}.with", beside),
-        notation=registry.make("notations", name, settings, f"{where}.notation_with", beside),
+        notation=made,
         notation_name=name,
         steps=own,
         asked=asked if section.cot or section.rl else frozenset(),
