@@ -62,6 +62,8 @@ def shards(loaded: Loaded, rows: Rows, files: Sequence[FilePlan]) -> list[Shard]
         (written.notation, written.settings, written.row_group_mb, written.codec),
         order="sorted",
     ).decode()
+    if not files:
+        return []
     source, row = rows.table["source"].to_numpy(), rows.table["source_row"].to_numpy()
     tables = [entry.data() for entry in rows.entries]
     made: list[Shard] = []
