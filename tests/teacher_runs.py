@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,3 +152,11 @@ def built(folder: Path, **changes: Any) -> Taught:
 def section(**changes: Any) -> dict[str, Any]:
     """A teacher's section: the scripted teacher in the release's notation."""
     return {"backend": "scripted", "notation": "json", "samples": 5, **changes}
+
+
+def by_turn(traces: Iterable[Trace]) -> dict[tuple[str, int, str], list[Trace]]:
+    """Traces by sample, turn and kind, in the order of their numbers."""
+    found: defaultdict[tuple[str, int, str], list[Trace]] = defaultdict(list)
+    for trace in traces:
+        found[trace.answer.sample, trace.answer.turn, trace.answer.kind].append(trace)
+    return {key: sorted(some, key=lambda t: t.answer.number) for key, some in found.items()}
