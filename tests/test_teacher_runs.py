@@ -245,3 +245,36 @@ def test_status_tells_of_answers(finished: Taught) -> None:
     answers = len(finished.answers())
     assert f"{answers:>12,} answers" in told
     assert "judge" in told and "teach" in told
+
+
+def test_gc_and_judge_between_two_calls_of_a_stopped_run_lose_nothing(
+    finished: Taught, run: Taught
+) -> None:
+    run.write(loose())
+    assert run.command("answer", "--tokens", "2000").code == 1
+    sent = run.lines
+    told = run.command("judge")
+    assert told.code == 0, told.err
+    assert f"{sent:>12,} traces" in told.out
+    assert "not asked (noted)" in told.out
+    assert command.mgdata("gc", run.out).code == 0
+    run.go()
+    assert run.lines == finished.lines
+    assert run.release == finished.release
+
+
+def test_a_retry_sends_what_failed_and_may_pass_and_nothing_else(run: Taught) -> None:
+    faults = {"failed": 0.4}
+    settings = {"faults": faults, "failures": ["timeout", "image refused"]}
+    cot = {"accept": {"first": 1, "most": 2}}
+    run.run(section(**{"with": settings}, cot=cot))
+    before, release = run.tally, run.release
+    assert before.transient and before.failed
+    assert "nothing to do" in run.command("run").out
+    told = run.command("run", "--retry")
+    assert told.code == 0, told.err
+    after = run.tally
+    assert (after.replies, after.repeated) == (before.replies, 0)
+    # The scripted teacher fails again, for the same reason.
+    assert after.transient == 2 * before.transient
+    assert run.release == release
