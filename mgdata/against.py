@@ -121,16 +121,23 @@ def answer_against(
     tell("stage started", {"stage": "answer", "shards": -(-expected // BATCH), "done": 0})
     transient = _ask(asked, made, tell)
     tell("stage done", {"stage": "answer"})
-    words = [str(predictions), "--against", against, "--notation", notation]
-    for flag, values in (
-        ("--set", notation_settings),
-        ("--split", [split] if split else []),
-        ("--roots", [roots_file] if roots_file else []),
-        ("--root", roots),
-    ):
-        words += [word for value in values for word in (flag, value)]
-    command = shlex.join(["mgdata", "score", *words])
+    command = _score_command(
+        predictions,
+        {
+            "--against": [against],
+            "--notation": [notation],
+            "--set": notation_settings,
+            "--split": [split] if split else [],
+            "--roots": [roots_file] if roots_file else [],
+            "--root": roots,
+        },
+    )
     return _written(store, predictions.name, asked, transient, command)
+
+
+def _score_command(predictions: Path, flags: Mapping[str, Sequence[str]]) -> str:
+    words = [word for flag, values in flags.items() for value in values for word in (flag, value)]
+    return shlex.join(["mgdata", "score", str(predictions), *words])
 
 
 def _backend(

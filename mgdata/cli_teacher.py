@@ -27,6 +27,35 @@ What = Annotated[
     str, typer.Argument(help="A recipe; with --against the file of predictions to write.")
 ]
 RunOut = Annotated[str | None, typer.Option("--out", help="The run's folder; for a recipe.")]
+Against = Annotated[
+    str | None,
+    typer.Option("--against", help="Ask about mig_bench, mc_bench, a release or its run."),
+]
+BackendName = Annotated[
+    str | None, typer.Option("--backend", help="With --against: a name of mgdata backends.")
+]
+BackendSettings = Annotated[
+    list[str] | None, typer.Option("--with", help="A setting of the backend, name=value.")
+]
+NotationName = Annotated[
+    str | None, typer.Option("--notation", help="With --against: how it is to write boxes.")
+]
+NotationSettings = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting of the notation, name=value.")
+]
+KindName = Annotated[str, typer.Option("--kind", help="With --against: direct, or reason first.")]
+Longest = Annotated[
+    int, typer.Option("--max-tokens", min=1, help="With --against: longest answer.")
+]
+Temperature = Annotated[
+    float, typer.Option("--temperature", min=0, help="With --against: 0 is greedy.")
+]
+Split = Annotated[
+    str | None, typer.Option("--split", help="With --against: only this split of a release.")
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=1, help="With --against: only so many items.")
+]
 
 
 def add(app: typer.Typer) -> None:
@@ -66,37 +95,16 @@ def estimate(
 def answer(
     what: What,
     out: RunOut = None,
-    against: Annotated[
-        str | None,
-        typer.Option("--against", help="Ask about mig_bench, mc_bench, a release or its run."),
-    ] = None,
-    backend: Annotated[
-        str | None, typer.Option("--backend", help="With --against: a name of mgdata backends.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--with", help="A setting of the backend, name=value.")
-    ] = None,
-    notation: Annotated[
-        str | None, typer.Option("--notation", help="With --against: how it is to write boxes.")
-    ] = None,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the notation, name=value.")
-    ] = None,
-    kind: Annotated[
-        str, typer.Option("--kind", help="With --against: direct, or reason first.")
-    ] = "direct",
-    max_tokens: Annotated[
-        int, typer.Option("--max-tokens", min=1, help="With --against: longest answer.")
-    ] = 1024,
-    temperature: Annotated[
-        float, typer.Option("--temperature", min=0, help="With --against: 0 is greedy.")
-    ] = 0.0,
-    split: Annotated[
-        str | None, typer.Option("--split", help="With --against: only this split of a release.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="With --against: only so many items.")
-    ] = None,
+    against: Against = None,
+    backend: BackendName = None,
+    settings: BackendSettings = None,
+    notation: NotationName = None,
+    setting: NotationSettings = None,
+    kind: KindName = "direct",
+    max_tokens: Longest = 1024,
+    temperature: Temperature = 0.0,
+    split: Split = None,
+    limit: Limit = None,
     roots: Roots = None,
     root: RootPairs = None,
     engine: EngineName = "ray",

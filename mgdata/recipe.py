@@ -257,11 +257,6 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
         builders[name] = made("builders", builder, task.settings, f"{key}.with")
     written = recipe.release
     registry.find("notations", written.notation, f"{file}: release.notation", file.parent)
-    teacher = None
-    if recipe.teacher:
-        configs = {name: task.config or name for name, task in recipe.tasks.items()}
-        own = (written.notation, written.settings)
-        teacher = make_teacher(recipe.teacher, builders, configs, own, str(file))
     return Loaded(
         recipe=recipe,
         path=str(file),
@@ -270,8 +265,16 @@ def load(path: str | Path, roots: dict[str, str] | None = None) -> Loaded:
         measures=measures,
         filters=filters,
         notation=made("notations", written.notation, written.settings, "release.with"),
-        teacher=teacher,
+        teacher=_teacher(recipe, builders, str(file)),
     )
+
+
+def _teacher(recipe: Recipe, builders: dict[str, Builder], file: str) -> Teacher | None:
+    if recipe.teacher is None:
+        return None
+    configs = {name: task.config or name for name, task in recipe.tasks.items()}
+    own = (recipe.release.notation, recipe.release.settings)
+    return make_teacher(recipe.teacher, builders, configs, own, file)
 
 
 def read_roots(file: str | None, pairs: list[str]) -> dict[str, str]:

@@ -115,9 +115,8 @@ def score(
         return _boxless(float(n == m), said, n, m)
     pairs = matched(predicted, gold)
     found = hits(pairs, threshold, ceilings)
-    one = n == m == 1
     return Score(
-        image=float(predicted[0].image == gold[0].image) if one else _images(predicted, gold),
+        image=_images(predicted, gold),
         iou=sum([value for _, _, value in pairs]) / m,
         precision=len(found) / n,
         recall=len(found) / m,
@@ -157,4 +156,6 @@ def _images(predicted: Sequence[Target], gold: Sequence[Target]) -> float:
     named, asked = [t.image for t in predicted], [t.image for t in gold]
     if named == asked:
         return 1.0
+    if len(named) == len(asked) == 1:
+        return 0.0
     return 2 * (Counter(named) & Counter(asked)).total() / (len(named) + len(asked))

@@ -84,10 +84,9 @@ def write(
 ) -> Summary:
     """Write a corpus of `clips` clips with `frames` frames each to the new folder `out`.
 
-    Equal arguments give equal files under one set of library versions, whatever the number of
-    clips: clip i is the same picture in a small corpus and in a large one (but `jpeg_bytes` may
-    settle on a slightly different speckle, and a held-out clip is named by its split). The folder
-    appears when it is complete.
+    Equal arguments give equal files under one set of library versions. Clip i is the same picture
+    in a small corpus and in a large one (but `jpeg_bytes` may settle on a slightly different
+    speckle, and a held-out clip is named by its split). The folder appears when it is complete.
 
     Args:
         format: one of `FORMATS`.

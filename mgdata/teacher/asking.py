@@ -64,26 +64,18 @@ def requests(
         raise ValueError("a request needs a sample, or `about` to hang its seed on")
     subject, place = (about, 0) if about is not None or sample is None else (sample.id, turn)
     asked = prompt_digest(prompt, pictures)
-    made: list[Request] = []
-    for number in range(first, first + n):
-        own = answer_seed(seed, str(subject), place, prompt.kind, number)
-        made.append(
-            Request(
-                key=key(asked, model, sampling, own, form.schema, form.pattern),
-                prompt=asked,
-                system=prompt.system,
-                user=prompt.user,
-                pictures=tuple(pictures),
-                sampling=sampling,
-                seed=own,
-                schema=form.schema,
-                pattern=form.pattern,
-                sample=sample,
-                turn=turn,
-                kind=prompt.kind,
-            )
-        )
-    return made
+    alike = Request(
+        key="", prompt=asked, system=prompt.system, user=prompt.user, pictures=tuple(pictures),
+        sampling=sampling, seed=0, schema=form.schema, pattern=form.pattern, sample=sample,
+        turn=turn, kind=prompt.kind,
+    )  # fmt: skip
+    seeds = [
+        answer_seed(seed, str(subject), place, prompt.kind, number)
+        for number in range(first, first + n)
+    ]
+    keys = [key(asked, model, sampling, own, form.schema, form.pattern) for own in seeds]
+    pairs = zip(keys, seeds, strict=True)
+    return [msgspec.structs.replace(alike, key=name, seed=own) for name, own in pairs]
 
 
 def prompt_digest(prompt: Prompt, pictures: Sequence[str]) -> str:
