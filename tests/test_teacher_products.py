@@ -119,6 +119,15 @@ def test_direct_rows_are_bare_and_rows_that_reason_answer_with_the_annotation(
     assert turns[1] and sum(n for length, n in turns.items() if length > 1)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_few_samples_give_rows_of_both_kinds_in_proportion(run: Taught, share: float) -> None:
+    assert not run.run(section(cot={"share": share})).short
+    for split in ("train", "test"):
+        cot, direct = (len(run.rows(config, split)) for config in ("cot", "direct"))
+        assert cot and direct
+        assert direct == round(cot * (1 - share) / share)
+
+
 def test_quotas_are_met_exactly(run: Taught) -> None:
     outcome = run.run(section(cot={"rows": 7, "share": 0.7}))
     assert not outcome.short

@@ -64,6 +64,8 @@ class Pool:
         if not awake and sleeping:
             rate = sum(map(self._turns, sleeping)) / len(sleeping) * self._settings.keep
         more = (share * free - (1 - share) * sum(good)) / ((1 - share) * rate + share)
+        if not awake:  # a small part would else have no row that reasons, and so no direct one
+            return max(1, math.floor(more)) if sleeping else 0
         return math.floor(more) if more >= max(1, LEAST_WAVE * len(awake)) else 0
 
     def awake(self) -> list[int]:
