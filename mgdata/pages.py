@@ -21,6 +21,8 @@ KINDS = {
     "builders": ("Task", "tasks"),
     "measures": ("Measure", "measures"),
     "filters": ("Filter", "filters"),
+    "notations": ("Notation", "notations"),
+    "backends": ("Backend", "backends"),
 }
 """What a page calls one of a kind, and the folder of its pages."""
 
@@ -93,6 +95,12 @@ def _facts(kind: str, found: Any) -> Iterator[str]:
         yield f"- Association: {found.association}"
         yield f"- Targets: {found.targets}"
         yield f"- Made from records of shape: {', '.join(found.shapes)}"
+        yield ""
+    elif kind == "notations" and not registry.settings_of(found):
+        yield f"- Coordinate frame: `{found().frame}`"
+        yield ""
+    elif kind == "backends":
+        yield f"- Answers come from {'no model' if found.simulated else 'a model'}"
         yield ""
 
 

@@ -21,6 +21,7 @@ import yaml
 from processes import finished
 
 from mgdata import pages, recipe, registry
+from mgdata.budget import Spent
 from mgdata.cli import app
 from mgdata.release.rows import SCHEMA
 from mgdata.schema import schema_of
@@ -37,7 +38,7 @@ FIRST = ["README.md", "docs/quickstart.md"]
 """Pages whose files and runs the others use."""
 FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LAYOUTS = ("got10k", "lasot", "trackingnet", "motchallenge")
-RUNS = ("run", "ingest", "measure", "build", "release", "plan")
+RUNS = ("run", "ingest", "measure", "build", "answer", "judge", "release", "plan")
 """Verbs that take an engine; here all of them run serially, which changes no byte."""
 ELSEWHERE = ("source .venv/bin/activate", "ray start ", "pip install ")
 """Commands of other tools, which are read and not run."""
@@ -81,7 +82,11 @@ def mgdata(line: str) -> None:
     words = shlex.split(here(line))[1:]
     if words[0] in RUNS:
         words += ["--engine", "serial"]
-    code = app(words, standalone_mode=False)
+    try:
+        code = app(words, standalone_mode=False)
+    except Spent as error:
+        # A page that sets a budget wants to see it used up.
+        code = error.exit_code if {"--tokens", "--minutes"} & {*words} else line
     # A recipe meant for real corpora may fall short of its samples on small synthetic ones.
     assert code in (None, 0, 1), line
 
