@@ -108,8 +108,10 @@ class Ask:
                         flow.take(writer.add(reply))
                         if ready := flow.ready():
                             writer.flush()  # what an entry counts must be there before it
+                            flow.flushed()
                             yield from map(_finished, ready)
                     writer.flush()
+                    flow.flushed()
                     yield from map(_finished, flow.ready())
 
 
@@ -122,6 +124,10 @@ class _Open:
         """Answers without their replies, in the order of the table, each with its request's key."""
         self.replies: dict[str, Reply] = {}
         self.missing: set[str] = set()
+        self.alone: set[str] = set()
+        """Keys that no shard before it waits for."""
+        self.shared: set[str] = set()
+        """Keys that other shards may have asked for."""
         self.known: set[str] = set()
         """Keys that the journal knew before."""
         self.drops: list[Drop] = []
@@ -141,6 +147,8 @@ class _Flow:
         self._lock = threading.Lock()
         self._waiting: dict[str, list[_Open]] = {}
         self._ready: list[_Open] = []
+        self._fresh: dict[str, Reply] = {}
+        """Replies that may not be in the journal yet."""
         self._model = stage.model
         self.journal = Journal(store, JOURNAL)
         self.ended = False
@@ -155,7 +163,7 @@ class _Flow:
             one, made = self._opened(shard)
             if not one.missing:
                 return
-            yield from self._registered(one, made)
+            yield from (request for key, request in made.items() if key in one.alone)
         self.ended = True
 
     def known(self) -> Iterator[_Open]:
@@ -167,13 +175,20 @@ class _Flow:
             yield one
 
     def take(self, reply: Reply) -> None:
-        """A reply has come, and is in the journal."""
+        """A reply has come, and is in the journal, or will be by the next flush."""
         with self._lock:
+            if reply.finish != "failed" or reply.reason in LASTING:
+                self._fresh[reply.key] = reply
             for one in self._waiting.pop(reply.key, ()):
                 one.replies[reply.key] = reply
                 one.missing.discard(reply.key)
                 if not one.missing:
                     self._ready.append(one)
+
+    def flushed(self) -> None:
+        """All replies taken are in the journal."""
+        with self._lock:
+            self._fresh.clear()
 
     def ready(self) -> list[_Open]:
         """Shards that have all their replies, each told once."""
@@ -192,24 +207,34 @@ class _Flow:
             for answer, request in self._requests(found):
                 one.asked.append((answer, request.key))
                 made[request.key] = request
+                if found.shared:
+                    one.shared.add(request.key)
+        # In one go: a reply that another shard waits for may come at any time.
         with self._lock:
-            one.replies = self.journal.known(made)
-        one.known = set(one.replies)
-        one.missing = set(made) - one.known
+            self._register(one, made)
         one.counts["requests"] = len(made)
-        one.counts["known before"] = len(one.replies)
-        if not one.missing:
-            with self._lock:
-                self._ready.append(one)
+        one.counts["known before"] = len(one.known)
         return one, made
 
-    def _registered(self, one: _Open, made: Mapping[str, Request]) -> list[Request]:
-        """What a shard lacks and no other waits for already."""
-        with self._lock:
-            alone = one.missing - self._waiting.keys()
-            for key in one.missing:
-                self._waiting.setdefault(key, []).append(one)
-        return [request for key, request in made.items() if key in alone]
+    def _register(self, one: _Open, made: Mapping[str, Request]) -> None:
+        """Have a shard wait for what is not known."""
+        one.replies = self.journal.known(made)
+        one.replies |= self._since(one.shared - one.replies.keys() - self._waiting.keys())
+        one.known = set(one.replies)
+        one.missing = set(made) - one.known
+        one.alone = one.missing - self._waiting.keys()
+        for key in one.missing:
+            self._waiting.setdefault(key, []).append(one)
+        if not one.missing:
+            self._ready.append(one)
+
+    def _since(self, keys: set[str]) -> dict[str, Reply]:
+        """What was answered since the journal was opened, by this session or another."""
+        found = {key: self._fresh[key] for key in keys if key in self._fresh}
+        if left := sorted(keys - found.keys()):
+            self.journal.refresh()
+            found |= self.journal.known(left)
+        return found
 
     def _requests(self, wanted: Wanted) -> Iterator[tuple[Answer, Request]]:
         """Every answer that is wanted to a prompt, with its request."""
