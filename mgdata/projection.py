@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from mgdata.data import Flow
 from mgdata.recipe import Recipe, apportioned
 from mgdata.teachers import Teacher
-from mgdata.teaching.pool import LEAST_RATE, LEAST_WAVE, SPARE
+from mgdata.teaching.pool import wave
 from mgdata.trial import PRODUCTS, Part, Product
 
 Z = 1.96
@@ -175,25 +175,21 @@ def _asked(rates: _Rates, teacher: Teacher, product: Product, n: int, quota: int
     """How many of a task's `n` samples in a split are asked about, wave by wave, as a run does.
 
     All drafts are; of others as many as rows are missing, which each wave tells better than the
-    last; or where some are to be left for direct rows, as many as keeps the proportion. The rules
-    are those of `mgdata.teaching.pool`.
+    last; or where some are to be left for direct rows, as many as keeps the proportion.
     """
     cot, awake = teacher.section.cot, 0
     share = cot.share if cot and product == "cot" else 1.0
     if product == "write" or (quota is None and share == 1):
         return n
+    expected = 1.0 if cot is None or quota is not None else rates.turns * cot.keep
     while awake < n:
-        rate, good = max(rates.good, LEAST_RATE), awake * rates.good
-        if quota is not None:
-            wave = math.ceil(SPARE * max(quota - good, 0) / (rate if awake else 1.0))
-        else:
-            rate = rate if awake or not cot else rates.turns * cot.keep
-            left = share * (n - awake * rates.taught) - (1 - share) * good
-            more = left / ((1 - share) * rate + share)
-            wave = math.floor(more) if more >= max(1, LEAST_WAVE * awake) else 0
-        if not wave:
+        more = wave(
+            awake=awake, good=awake * rates.good, barren=awake * (1 - rates.taught),
+            sleeping=n - awake, quota=quota, share=share, expected=expected,
+        )  # fmt: skip
+        if not more:
             break
-        awake = min(n, awake + wave)
+        awake = min(n, awake + more)
     return awake
 
 

@@ -22,6 +22,35 @@ Want = tuple[int, str, int, int]
 """Turn, kind, number of the first answer, how many."""
 
 
+def wave(
+    *, awake: float, good: float, barren: float, sleeping: float, quota: int | None,
+    share: float, expected: float,
+) -> int:  # fmt: skip
+    """Samples of a task and split to ask about next; 0: there are rows enough.
+
+    Args:
+        awake: Samples that were asked about.
+        good: Rows that they gave.
+        barren: Those of them that gave none, and so are left for direct rows.
+        sleeping: Samples that were not asked about.
+        quota: Rows wanted; None: as many as there are, or as keep the proportion.
+        share: Share of rows that reason among these and direct ones.
+        expected: Rows a sample while nothing is known.
+    """
+    rate = max(good / awake, LEAST_RATE) if awake else expected
+    if quota is not None:
+        return math.ceil(SPARE * (quota - good) / rate) if good < quota else 0
+    if share == 1:
+        return math.ceil(sleeping)
+    # x more samples keep the proportion as long as good + x * rate rows that reason stand to
+    # sleeping + barren - x samples for direct ones as share to 1 - share, or under.
+    free = sleeping + barren
+    more = (share * free - (1 - share) * good) / ((1 - share) * rate + share)
+    if not awake:  # a small part would else have no row that reasons, and so no direct one
+        return max(1, math.floor(more)) if sleeping else 0
+    return math.floor(more) if more >= max(1, LEAST_WAVE * awake) else 0
+
+
 class Pool:
     """Wakes samples and says what each is asked, as a function of earlier rounds alone."""
 
@@ -52,21 +81,14 @@ class Pool:
         """Samples that are likely to give the rows that a task and split still lacks."""
         awake, sleeping, quota = self._awake[part], self._sleeping[part], self._quotas[part]
         good = [self._good(row) for row in awake]
-        rate = max(sum(good) / len(awake), LEAST_RATE) if awake else 1.0
-        if quota is not None:
-            missing = quota - sum(good)
-            return math.ceil(SPARE * missing / rate) if missing > 0 else 0
-        if not isinstance(self._settings, Cot) or self._settings.share == 1:
-            return len(sleeping)
-        # Whatever gives no row that reasons is left for a direct one: x more samples keep the
-        # proportion as long as (sum(good) + x * rate) : (free - x) is not over share : 1 - share.
-        share, free = self._settings.share, len(sleeping) + good.count(0)
-        if not awake and sleeping:
-            rate = sum(map(self._turns, sleeping)) / len(sleeping) * self._settings.keep
-        more = (share * free - (1 - share) * sum(good)) / ((1 - share) * rate + share)
-        if not awake:  # a small part would else have no row that reasons, and so no direct one
-            return max(1, math.floor(more)) if sleeping else 0
-        return math.floor(more) if more >= max(1, LEAST_WAVE * len(awake)) else 0
+        cot = self._settings if isinstance(self._settings, Cot) else None
+        expected = 1.0
+        if cot and quota is None and sleeping:
+            expected = cot.keep * sum(map(self._turns, sleeping)) / len(sleeping)
+        return wave(
+            awake=len(awake), good=sum(good), barren=good.count(0), sleeping=len(sleeping),
+            quota=quota, share=cot.share if cot else 1.0, expected=expected,
+        )  # fmt: skip
 
     def awake(self) -> list[int]:
         """All that are asked about, neighbours sharing images."""
