@@ -25,6 +25,7 @@ from mgdata.budget import Spent
 from mgdata.cli import app
 from mgdata.release.rows import SCHEMA
 from mgdata.schema import schema_of
+from mgdata.teacher.acceptance import REASONS, Acceptance
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -40,6 +41,8 @@ FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILIN
 LAYOUTS = ("got10k", "lasot", "trackingnet", "motchallenge")
 RUNS = ("run", "ingest", "measure", "build", "answer", "judge", "release", "plan")
 """Verbs that take an engine; here all of them run serially, which changes no byte."""
+TAUGHT, WRITTEN = ("cot", "direct", "rl"), ("free_form",)
+"""Configurations of the runs that the page on reasoning data makes."""
 ELSEWHERE = ("source .venv/bin/activate", "ray start ", "pip install ")
 """Commands of other tools, which are read and not run."""
 PLACES = {"data": "demo/corpora/", "shared": "shared/"}
@@ -82,11 +85,12 @@ def mgdata(line: str) -> None:
     words = shlex.split(here(line))[1:]
     if words[0] in RUNS:
         words += ["--engine", "serial"]
-    try:
-        code = app(words, standalone_mode=False)
-    except Spent as error:
-        # A page that sets a budget wants to see it used up.
-        code = error.exit_code if {"--tokens", "--minutes"} & {*words} else line
+    if {"--tokens", "--minutes"} & {*words}:
+        # Whoever sets a budget on a page wants to see it used up.
+        with pytest.raises(Spent, match="run the same command again to go on"):
+            app(words, standalone_mode=False)
+        return
+    code = app(words, standalone_mode=False)
     # A recipe meant for real corpora may fall short of its samples on small synthetic ones.
     assert code in (None, 0, 1), line
 
@@ -185,6 +189,9 @@ def command(desk: Desk, line: str, bucket: Any) -> None:
         mgdata(line)
     else:
         assert line.startswith(ELSEWHERE), f"nobody knows how to run {line!r}"
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        extras = set(re.findall(r"\.\[(\w+)\]", line))
+        assert extras <= {*project["optional-dependencies"]}, line
 
 
 def script(desk: Desk, page: str, text: str) -> None:
@@ -257,6 +264,40 @@ def test_a_corpus_of_the_pages_is_read_and_its_broken_clip_dropped(
     assert "2 known not visible" in said
 
 
+def test_what_the_page_on_reasoning_makes_is_there(desk: Desk) -> None:
+    import pyarrow.parquet as pq
+
+    told(desk, "docs/reasoning-data.md", dict)
+    rows = {
+        f"{run}/{config}": sum(
+            len(pq.read_table(file, columns=["id"]))
+            for file in (desk.folder / run / "release/data" / config).glob("train-*.parquet")
+        )
+        for run, configs in (("demo/taught", TAUGHT), ("my-traces", TAUGHT), ("free-run", WRITTEN))
+        for config in configs
+    }
+    assert min(rows.values()) > 0, rows
+    assert len(pq.read_table(desk.folder / "verl.parquet")) == rows["demo/taught/rl"]
+    assert 0 < len(pq.read_table(desk.folder / "easyr1.parquet")) < rows["demo/taught/rl"]
+
+
+def test_a_threshold_of_the_page_on_reasoning_lets_more_pass_and_asks_nothing(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(desk, "docs/reasoning-data.md", dict)
+    shutil.copytree("my-traces", "stricter")
+    (text,) = [b.text for b in blocks("docs/reasoning-data.md") if b.title == "traces.yaml"]
+    passed: list[int] = []
+    for iou in ("0.3", "0.5"):
+        Path("stricter.yaml").write_text(text.replace("iou: 0.5 ", f"iou: {iou} ", 1))
+        capsys.readouterr()
+        mgdata("mgdata judge stricter.yaml --roots demo/corpora/roots.yaml --out stricter --quiet")
+        said = capsys.readouterr().out
+        passed.append(int(re.findall(r"^judge +(\d+) traces", said, re.MULTILINE)[0]))
+        assert "tokens spent" not in said
+    assert passed[0] > passed[1] > 0
+
+
 @pytest.mark.parametrize("page", [*PAGES, *DECISIONS])
 def test_every_command_in_a_sentence_exists(page: str) -> None:
     sentences = FENCE.sub("", (ROOT / page).read_text())
@@ -290,6 +331,14 @@ def test_the_recipe_page_names_every_key() -> None:
     assert {key for key in [*keys, *settings] if f"`{key}`" not in text} == set()
 
 
+def test_the_page_on_reasoning_names_every_check_setting_backend_and_recipe() -> None:
+    text = (ROOT / "docs/reasoning-data.md").read_text()
+    checks = {reason.partition(":")[0] for reason in REASONS}
+    recipes = {p.stem for p in (ROOT / "pipelines").glob("*.yaml") if "\nteacher:" in p.read_text()}
+    named = {*checks, *Acceptance.__struct_fields__, *registry.names("backends"), *recipes}
+    assert {name for name in named if not re.search(rf"`{re.escape(name)}\b", text)} == set()
+
+
 def test_the_release_page_names_every_column() -> None:
     text = (ROOT / "docs/release-format.md").read_text()
     assert {name for name in SCHEMA.names if f"`{name}`" not in text} == set()
@@ -299,8 +348,17 @@ def test_the_release_page_names_every_column() -> None:
 def test_every_link_leads_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", (ROOT / page).read_text())):
         if "://" not in target:
-            file = (ROOT / page).parent / target.partition("#")[0]
+            path, _, place = target.partition("#")
+            file = (ROOT / page).parent / path if path else ROOT / page
             assert file.exists(), f"{page} links to {target}"
+            if place:
+                heads = re.findall(r"^#+ (.+)$", FENCE.sub("", file.read_text()), re.MULTILINE)
+                assert place in map(anchor, heads), f"{page} links to {target}"
+
+
+def anchor(heading: str) -> str:
+    """What mkdocs and GitHub make of a heading."""
+    return re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())
 
 
 def test_the_site_shows_every_page_and_each_once() -> None:
@@ -373,5 +431,6 @@ def test_the_licence_is_the_standard_text() -> None:
     assert hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest() == APACHE_2
 
 
-def test_the_picture_of_a_sample_is_light_enough_for_a_readme() -> None:
-    assert 50_000 < (ROOT / "docs/images/sample.png").stat().st_size < 400_000
+@pytest.mark.parametrize(("picture", "most"), [("sample.png", 400_000), ("trace.png", 200_000)])
+def test_a_picture_is_light_enough_for_a_readme(picture: str, most: int) -> None:
+    assert 50_000 < (ROOT / "docs/images" / picture).stat().st_size < most
