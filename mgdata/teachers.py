@@ -68,6 +68,11 @@ def make_teacher(
         name, settings = section.notation, section.notation_settings
     beside = Path(file).parent
     registry.find("notations", name, f"{where}.notation", beside)
+    if section.cot and section.cot.prompt == "trajectory" and (name, settings) != notation:
+        raise UsageError(
+            f"{where}.notation: the reasoning of a trajectory names boxes, so teacher and release "
+            f"must write them alike: set release.notation to {name}, with the same settings"
+        )
     # Before the backend, which may be given it: what is wrong with it is told under its own key.
     made = registry.make("notations", name, settings, f"{where}.notation_with", beside)
     found = registry.find("backends", section.backend, f"{where}.backend", beside)

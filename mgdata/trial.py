@@ -27,7 +27,7 @@ from mgdata.preview import build_few
 from mgdata.recipe import Loaded
 from mgdata.release.statistics import traces as verdicts_of
 from mgdata.stages.finish import Finish
-from mgdata.stages.sessions import session
+from mgdata.stages.sessions import desk
 from mgdata.stages.settle import Settled, gather
 from mgdata.storage import Store
 from mgdata.tables import RecordRows, SampleRows, read_ledger
@@ -116,7 +116,8 @@ def ask_few(loaded: Loaded, store: Store, number: int, tell: Tell) -> Trial:
     engine, codec = SerialEngine(tell), Codec(quality=loaded.recipe.release.codec.quality)
     try:
         began = time.perf_counter()
-        with session(teacher.backend, loaded.roots, codec):
+        with desk(teacher.backend, loaded.roots, codec) as found:
+            found.session()
             opened = time.perf_counter() - began
         asked = [
             _Asked(loaded, stored, product, ids, engine, tell)

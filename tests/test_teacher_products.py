@@ -214,17 +214,6 @@ def test_rows_made_from_a_given_answer_look_like_others(run: Taught) -> None:
     assert {row["instruction"] for row in rows} and all(row["instruction"] for row in rows)
 
 
-def test_a_reasoning_with_boxes_in_another_notation_is_left_out(run: Taught) -> None:
-    changes = {"release": {"notation": "qwen2.5-vl"}}
-    run.write(section(cot={"prompt": "trajectory"}), **changes)
-    told = run.command("run")
-    drops, rows = run.drops("teach"), run.rows("cot")
-    assert {drop.reason for drop in drops} == {"reasoning has boxes in another notation"}
-    assert len(drops) + len(rows) == sum(trace.accepted for trace in run.traces())
-    assert not any("[" in row["reasoning"] for row in rows)
-    assert told.code == (0 if rows else 1)
-
-
 def test_a_reasoning_without_boxes_is_kept_whatever_the_notation_it_was_asked_in(
     run: Taught,
 ) -> None:

@@ -90,6 +90,11 @@ TWO = {"cot": {}, "rl": {"share": 0.2}}
         (section(**TWO, **{"with": {"faults": {"typo": 1}}}), "teacher.with", "typo"),
         (section(**TWO, **{"with": {"faults": {"cut": 2}}}), "teacher.with", "at most 1"),
         (section(**TWO, lengths={"reasoning": [60]}), "teacher.lengths.reasoning", "2"),
+        (
+            section(cot={"prompt": "trajectory"}) | {"notation": "qwen3-vl"},
+            "teacher.notation",
+            "set release.notation to qwen3-vl",
+        ),
         (section(**TWO) | {"samples": 0}, "teacher.samples", "at least 1"),
     ],
     ids=lambda value: value.replace("teacher", "") if isinstance(value, str) else "",

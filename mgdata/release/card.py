@@ -91,7 +91,7 @@ def _opening(loaded: Loaded, entries: Sequence[Entry], short: Sequence[str]) -> 
         "",
     ]
     if short:
-        lines += ["> **Short of its recipe.** The corpora gave fewer samples than asked for:", ">"]
+        lines += ["> **Short of its recipe.** Fewer rows than asked for:", ">"]
         lines += [f"> - {cell(reason)}" for reason in short] + [""]
     where = recipe.release.repository or "path/to/this/folder"
     config, split = (found[0].config, found[0].split) if found else ("CONFIG", "train")

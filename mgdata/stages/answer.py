@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from mgdata.data import Answer, Drop, Image, Reply, Request, Sample, Sampling
@@ -19,7 +20,7 @@ from mgdata.engine.stage import Worker
 from mgdata.manifest import Entry, Shard
 from mgdata.plugins import Backend
 from mgdata.stages.finish import Finish
-from mgdata.stages.sessions import Pictures, session
+from mgdata.stages.sessions import Pictures, desk
 from mgdata.storage import Root, Store
 from mgdata.teacher.asking import model_of, prompt_digest, requests
 from mgdata.teacher.forms import Form
@@ -100,16 +101,18 @@ class Ask:
             flow = _Flow(self, store, Pictures(self.roots, self.codec), shards)
             yield from map(_finished, flow.known())
             return
-        with session(self.backend, self.roots, self.codec) as (open_session, pictures):
-            flow = _Flow(self, store, pictures, shards)
+        with desk(self.backend, self.roots, self.codec) as found:
+            flow = _Flow(self, store, found.pictures, shards)
             with flow.journal.writer() as writer:
                 while not flow.ended:
-                    for reply in open_session.answer(flow.requests()):
-                        flow.take(writer.add(reply))
-                        if ready := flow.ready():
-                            writer.flush()  # what an entry counts must be there before it
-                            flow.flushed()
-                            yield from map(_finished, ready)
+                    requests = flow.requests()
+                    for first in requests:  # where there is none, no model is loaded
+                        for reply in found.session().answer(chain([first], requests)):
+                            flow.take(writer.add(reply))
+                            if ready := flow.ready():
+                                writer.flush()  # what an entry counts must be there before it
+                                flow.flushed()
+                                yield from map(_finished, ready)
                     writer.flush()
                     flow.flushed()
                     yield from map(_finished, flow.ready())

@@ -24,28 +24,48 @@ from mgdata.storage import Root
 REMEMBERED = 256 << 20
 """Bytes of pictures that are kept for requests to come: neighbours share images."""
 
-_kept: list[tuple[tuple[Any, ...], Session, Pictures]] = []
+_kept: list[Desk] = []
 # A worker may be closed by another thread, even while it loads the model.
 _lock = threading.RLock()
 
 
-@contextmanager
-def session(
-    backend: Backend, roots: Mapping[str, Root], codec: Codec
-) -> Generator[tuple[Session, Pictures]]:
-    """The session with a teacher, opened or found open, and the pictures that it looks at.
+class Desk:
+    """A teacher's place in this process: the pictures it is shown, the model once it is needed."""
 
-    It stays open when the block ends, unless by an error: what state it is in is then unknown.
+    def __init__(self, backend: Backend, roots: Mapping[str, Root], codec: Codec) -> None:
+        self.key = (type(backend), backend, dict(roots), codec)
+        self.pictures = Pictures(roots, codec)
+        self._backend = backend
+        self._session: Session | None = None
+
+    def session(self) -> Session:
+        """The one session, opened now if it was not; raises as `Backend.open`."""
+        with _lock:
+            if self._session is None:
+                self._session = self._backend.open(self.pictures)
+            return self._session
+
+    def close(self) -> None:
+        """Close the session, if it is open."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+@contextmanager
+def desk(backend: Backend, roots: Mapping[str, Root], codec: Codec) -> Generator[Desk]:
+    """The desk of a teacher, new or found as it was left.
+
+    It stays when the block ends, unless by an error: what state the session is in is then unknown.
     """
-    key = (type(backend), backend, dict(roots), codec)
+    new = Desk(backend, roots, codec)
     with _lock:
-        if not (_kept and _kept[0][0] == key):
+        if not (_kept and _kept[0].key == new.key):
             let_go()
-            pictures = Pictures(roots, codec)
-            _kept.append((key, backend.open(pictures), pictures))
-        _, found, pictures = _kept[0]
+            _kept.append(new)
+        found = _kept[0]
     try:
-        yield found, pictures
+        yield found
     except BaseException:
         let_go()
         raise
@@ -55,7 +75,7 @@ def let_go() -> None:
     """Close the session, if one is open."""
     with _lock:
         while _kept:
-            _kept.pop()[1].close()
+            _kept.pop().close()
 
 
 on_close(let_go)

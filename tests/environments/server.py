@@ -64,8 +64,8 @@ def command(checkpoint: Path, media: Path, port: int, arguments: dict[str, Any])
     words += ["--host", "127.0.0.1", "--port", str(port)]
     words += ["--allowed-local-media-path", str(media)]
     for name, value in arguments.items():
-        words.append(f"--{name.replace('_', '-')}")
-        if value is not True:
+        words.append(f"--{'no-' if value is False else ''}{name.replace('_', '-')}")
+        if not isinstance(value, bool):
             words.append(value if isinstance(value, str) else json.dumps(value))
     return words
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from environments.engine import ARGUMENTS, set_variables
+from environments.taught import TOKENS
 
 if os.environ.get("MGDATA_TEACHER") == "vllm":
     # Before vLLM or Ray is imported, as both read them then.
@@ -43,7 +44,9 @@ def server(checkpoint: Path, photos: list[Path]) -> Iterator[Any]:
     """An OpenAI-compatible server, as `environments.server.Server`."""
     from environments.server import serving
 
-    with serving(checkpoint, photos[0].parent) as server:
+    # With seeds and prompts cut in parts, the CPU build's engine would end.
+    whole = {"max_model_len": TOKENS, "enable_chunked_prefill": False}
+    with serving(checkpoint, photos[0].parent, **whole) as server:
         yield server
 
 

@@ -63,7 +63,7 @@ def test_a_small_limit_cuts_an_answer_and_says_so(server, photos):
 REFUSED = [
     ({"images": 6}, 400, "At most 5 image"),
     ({"model": "another"}, 404, "another"),
-    ({"max_tokens": 4000}, 400, "2048"),
+    ({"max_tokens": 4096}, 400, "4096"),
     ({"n": 0}, 400, "n "),
     ({"temperature": "hot"}, 400, "temperature"),
     ({"structured_outputs": {"json": {"type": "nothing"}}}, 400, "nothing"),
