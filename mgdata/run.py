@@ -211,7 +211,8 @@ class Run:
         stage = self._build_stage(records)
         shapes = {
             task: shape_of("mgdata.stages.build", (builder, *self.loaded.measures.values(),
-                                                 *self.loaded.filters.values()))
+                                                 *self.loaded.filters.values(),
+                                                 self.loaded.notation))
             for task, builder in self.loaded.builders.items()
         }  # fmt: skip
         entries, settled, number = list[Entry](), _nothing(), 0
@@ -322,6 +323,7 @@ class Run:
             builders=self.loaded.builders,
             measures=self.loaded.measures,
             filters=self.loaded.filters,
+            notation=self.loaded.notation,
             roots={name: corpus.root for name, corpus in self.loaded.corpora.items()},
         )
 
