@@ -59,7 +59,7 @@ def run(
     """Run a recipe up to a stage; a finished run is read, not run.
 
     A teacher is asked no more once `tokens` or `minutes` are spent by this call. With `retry` it is
-    asked again where a request had failed that may pass.
+    asked again where a request had failed.
 
     Raises:
         UsageError: `answer` or `judge` of a recipe without a teacher.

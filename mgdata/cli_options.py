@@ -54,7 +54,7 @@ Minutes = Annotated[
 ]
 Retry = Annotated[
     bool,
-    typer.Option("--retry", help="Ask a teacher again where a request failed that may pass."),
+    typer.Option("--retry", help="Ask a teacher again where a request had failed."),
 ]
 
 

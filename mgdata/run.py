@@ -41,7 +41,6 @@ from mgdata.publishing import shards as release_shards
 from mgdata.recipe import Loaded
 from mgdata.release.card import write_card
 from mgdata.release.funnel import Step, funnel
-from mgdata.stages.answer import PASSING
 from mgdata.stages.build import Build
 from mgdata.stages.choose import Chooser, allowed, assign_splits, read_index
 from mgdata.stages.finish import Finish
@@ -89,6 +88,7 @@ class Run:
         self._engine: Engine | None = None
         self._books: dict[str, list[Entry]] = {}
         self._budget = budget or Budget()
+        self._retry = False
         self.worked = False
 
     def __enter__(self) -> Run:
@@ -123,12 +123,13 @@ class Run:
         return self.outcome(short, files)
 
     def retry(self) -> None:
-        """Make shards stale in which requests failed that may pass: they are asked again."""
+        """Make shards stale in which requests failed, and have these asked again."""
         failed = {
             name
             for name, entry in self._manifest.entries("answer").items()
-            if entry.counts.get(PASSING)
+            if entry.counts.get("finish=failed")
         }
+        self._retry = True
         if failed:
             self._manifest.forget("answer", failed)
             self._note(finished=None)
@@ -247,7 +248,7 @@ class Run:
 
         paths = [entry.data().path for entry in records]
         return Teaching(self.loaded, self.store, self._do, settled, self._books["build"], paths,
-                        asking=asking)  # fmt: skip
+                        asking=asking, retry=self._retry)  # fmt: skip
 
     def rows(self, settled: Settled, records: Sequence[Entry]) -> tuple[Rows, list[str]]:
         """What is published: the samples, or what a teacher has made of them; and why less."""

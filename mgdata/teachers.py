@@ -113,6 +113,16 @@ def _check(
         raise UsageError(
             f"{where}.rl.share: 1 leaves no sample for cot: set it under 1, as 0.2, or take out cot"
         )
+    for key, product, answers in (
+        ("cot", section.cot, section.cot.accept.most if section.cot else 0),
+        ("rl", section.rl, section.rl.answers if section.rl else 0),
+        ("write", section.write, section.write.questions if section.write else 0),
+    ):
+        if product and answers > 1 and product.sampling.temperature == 0:
+            raise UsageError(
+                f"{where}.{key}.sampling.temperature: at 0 all answers to one question are the "
+                "same, and several are asked for: set it over 0, as 0.7"
+            )
     if section.write and not drafts:
         raise UsageError(f"{where}.write: no task makes drafts: add one, as free_form")
     if drafts and not section.write:

@@ -95,6 +95,11 @@ TWO = {"cot": {}, "rl": {"share": 0.2}}
             "teacher.notation",
             "set release.notation to qwen3-vl",
         ),
+        (
+            section(rl={"sampling": {"max_tokens": 512}}),
+            "teacher.rl.sampling.temperature",
+            "set it over 0",
+        ),
         (section(**TWO) | {"samples": 0}, "teacher.samples", "at least 1"),
     ],
     ids=lambda value: value.replace("teacher", "") if isinstance(value, str) else "",

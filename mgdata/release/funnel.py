@@ -50,7 +50,7 @@ def funnel(entries: Mapping[str, Iterable[Entry]]) -> list[Step]:
         dropped, noted = Counter[str](), Counter[str]()
         for entry in found:
             dropped.update(entry.drops)
-            noted.update({k: n for k, n in entry.counts.items() if not {"=", "|"} & {*k}})
+            noted.update({k: n for k, n in entry.counts.items() if _is_noted(k)})
         # Its table holds rejected traces too, so that they can be looked at.
         rejected = dropped.total() if stage == "judge" else 0
         steps.append(
@@ -63,6 +63,11 @@ def funnel(entries: Mapping[str, Iterable[Entry]]) -> list[Step]:
             )
         )
     return steps
+
+
+def _is_noted(count: str) -> bool:
+    """Whether a count says what became of the data: not a breakdown, nor what one call spent."""
+    return not {"=", "|"} & {*count} and count not in ("known before", "tokens spent")
 
 
 def lines(steps: Iterable[Step]) -> list[str]:

@@ -28,8 +28,6 @@ from mgdata.teacher.journal import LASTING, Journal
 from mgdata.teacher.prompts import Prompt
 from mgdata.teacher.tables import write_answers
 
-PASSING = "failures that may pass"
-"""Count of an entry: requests that failed for the moment (a timeout, a busy server)."""
 JOURNAL = "answers/journal"
 """Folder of the run in which replies are kept."""
 
@@ -74,6 +72,8 @@ class Ask:
     roots: dict[str, Root]
     asking: bool = True
     """False: take what the journal knows, ask nothing, and leave out the rest."""
+    retry: bool = False
+    """Ask again what is known to fail, as where a limit that it ran into was raised."""
     name: str = "answer"
 
     @property
@@ -221,7 +221,7 @@ class _Flow:
 
     def _register(self, one: _Open, made: Mapping[str, Request]) -> None:
         """Have a shard wait for what is not known."""
-        one.replies = self.journal.known(made)
+        one.replies = self.journal.known(made, failures=not self._stage.retry)
         one.replies |= self._since(one.shared - one.replies.keys() - self._waiting.keys())
         one.known = set(one.replies)
         one.missing = set(made) - one.known
@@ -273,8 +273,6 @@ def _finished(one: _Open) -> Entry:
     for answer in answers:
         one.counts[f"kind={answer.kind}"] += 1
         one.counts[f"finish={answer.reply.finish}"] += 1
-        if answer.reply.finish == "failed" and answer.reply.reason not in LASTING:
-            one.counts[PASSING] += 1
         one.counts["prompt tokens"] += answer.reply.prompt_tokens
         one.counts["tokens"] += answer.reply.tokens
         if answer.reply.key not in one.known:

@@ -21,6 +21,7 @@ from mgdata.notations.ceilings import ceiling
 from mgdata.plugins import Notation
 from mgdata.scoring.matching import Score, hits
 from mgdata.teacher import consistency, language, leaks, thought
+from mgdata.teacher.prose import Prose
 from mgdata.teacher.thought import Finding, FormatError, Kind, Thought
 
 FAILURES = (
@@ -154,6 +155,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
     images: Sequence[Image]
     notation: Notation
     thought: Thought | None = None
+    prose: Prose | None = None
     unformed: FormatError | None = None
     verdict: Verdict | None = None
 
@@ -266,23 +268,22 @@ def direct_iou(traces: Iterable[Trace]) -> float | None:
 
 
 def _read(answer: Answer, sample: Sample, notation: Notation, settings: Acceptance) -> _Read:
-    turn = sample.turns[answer.turn]
-    read = _Read(answer=answer, turn=turn, images=sample.images, notation=notation)
-    if answer.reply.finish == "failed":
-        return read
-    try:
-        parts = thought.read(answer.reply.text, cast("Kind", answer.kind))
-    except FormatError as error:
-        return msgspec.structs.replace(read, unformed=error)
-    verdict = judged(
-        parts.answer,
-        turn,
-        sample.images,
-        notation,
-        threshold=settings.iou,
-        capped=settings.capped,
-    )
-    return msgspec.structs.replace(read, thought=parts, verdict=verdict)
+    turn, images = sample.turns[answer.turn], sample.images
+    parts = prose = verdict = unformed = None
+    if answer.reply.finish != "failed":
+        try:
+            parts = thought.read(answer.reply.text, cast("Kind", answer.kind))
+        except FormatError as error:
+            unformed = error
+    if parts:
+        prose = Prose(parts.reasoning) if parts.reasoning else None
+        verdict = judged(
+            parts.answer, turn, images, notation, threshold=settings.iou, capped=settings.capped
+        )
+    return _Read(
+        answer=answer, turn=turn, images=images, notation=notation,
+        thought=parts, prose=prose, unformed=unformed, verdict=verdict,
+    )  # fmt: skip
 
 
 def _objections(
@@ -291,14 +292,14 @@ def _objections(
     yield from _reply(read.answer)
     if read.unformed:
         yield _finding("format", read.unformed.reason, read.unformed.detail)
-    if read.verdict is None or read.thought is None:
+    if read.verdict is None:
         return
     if score is None:
         yield _finding("answer", read.verdict.reason or "malformed", read.verdict.detail or "")
         return
     yield from _wrong(score, settings)
     if read.answer.kind != "direct":
-        yield from _reasoning(read, read.thought, settings)
+        yield from _reasoning(read, settings)
         yield from _gained(score, settings, direct)
 
 
@@ -318,6 +319,8 @@ def _reply(answer: Answer) -> Iterator[Finding]:
 
 
 def _wrong(score: Score, settings: Acceptance) -> Iterator[Finding]:
+    if score.full:
+        return
     numbers = f"{score.predicted} boxes for {score.targets} targets"
     if score.targets and not score.predicted and (settings.images or settings.f1):
         yield _finding("wrong", "no box", numbers)
@@ -340,20 +343,23 @@ def _least(score: Score) -> float:
     return min(found) if len(found) == score.targets else 0.0
 
 
-def _reasoning(read: _Read, parts: Thought, settings: Acceptance) -> Iterator[Finding]:
-    kind, text = cast("Kind", read.answer.kind), parts.reasoning
+def _reasoning(read: _Read, settings: Acceptance) -> Iterator[Finding]:
+    prose, parts, verdict = read.prose, read.thought, read.verdict
     turn, images, notation = read.turn, read.images, read.notation
-    if settings.language and (found := language.check(text, settings.language)):
+    kind = cast("Kind", read.answer.kind)
+    if not (prose and parts and verdict):
+        return
+    if settings.language and (found := language.check(prose, settings.language)):
         yield _finding("language", found.reason, found.quote)
     if settings.leaks and (
-        found := leaks.check(text, kind=kind, turn=turn, images=images, notation=notation)
+        found := leaks.check(prose, kind=kind, turn=turn, images=images, notation=notation)
     ):
         yield _finding("leak", found.reason, found.quote)
-    if settings.consistency and read.verdict:
+    if settings.consistency:
         found = consistency.check(
-            text,
+            prose,
             answer=parts.answer,
-            targets=read.verdict.targets,
+            targets=verdict.targets,
             turn=turn,
             images=images,
             notation=notation,
@@ -373,7 +379,7 @@ def _gained(score: Score, settings: Acceptance, direct: float | None) -> Iterato
 
 
 def _scores(read: _Read, score: Score | None, direct: float | None) -> dict[str, float]:
-    words = float(len(read.thought.reasoning.split())) if read.thought else 0.0
+    words = float(len(read.prose.words)) if read.prose else 0.0
     scores = {
         "format": float(score is not None),
         "image": score.image if score else 0.0,

@@ -15,6 +15,7 @@ import msgspec
 
 from mgdata.notations.naming import Name
 from mgdata.teacher.mentions import Span, round_it, within
+from mgdata.teacher.prose import Cues
 
 _LAST = 2
 _MARKS = ("answer", "conclu", "in total", "altogether")
@@ -46,6 +47,11 @@ _IN = re.compile(
 _OF_SEVERAL = re.compile(
     r"(?:\b(?:first|second|third|last|one|two|three|four|\w+th)|[0-9](?:st|nd|rd|th)?)"
     r"(?:,| and| or| to)+ (?:in )?(?:the )?\Z"
+)
+_JOINTS = tuple(
+    f"{joint} {end}"
+    for joint in (",", " and", " or", " to")
+    for end in ("", "in ", "the ", "in the ")
 )
 # What stands round an image that a clause begins with: "So image 2 is the one that fits".
 _HENCE = re.compile(r"(?:so|therefore|thus|hence|conclusion),? (?:only )?(?:the )?\Z")
@@ -95,6 +101,27 @@ _OPTION = re.compile(
     r"(?! (?!is (?:the )?(?:correct|right|answer))[a-z])"
 )
 
+# Words that a phrase of each pattern holds, in the order of the bits below.
+_CUES = Cues(
+    r"[,:]$",
+    r"^(?:so|but|and|yet|while|whereas|which|where|because|since|as|although|though|therefore|"
+    r"hence|thus|leaving|not|rather|if|unlike)\b",
+    r";$|^[\u2013\u2014-]$",
+    r"n't|\b(?:(?:not?|nor)\b|none|never|neither|without|cannot|nobody|nothing|nowhere|wrong|rule|"
+    r"ruling|reject|discard|exclud|instead|rather|unlike|differ|other|except|drop|lack|missing|"
+    r"absent)",
+    r"\?|\b(?:(?:if|may|first|or|had|were)\b|might|could|perhaps|maybe|whether|suppos|would|"
+    r"initially|seem|candidate|tempting|either|possibl|likely|unless|until|before)",
+    r"\b(?:(?:so|box)\b|therefore|thus|hence|consequently|conclu|answer|final|must|overall)",
+    r"\b(?:total|altogether|all|overall|answer|boxes|targets|matches|instances)",
+    rf"\d|\b{_NUMBER}",
+    r"\b(?:answer|option|choice)",
+    r"n't|cannot|\b(?:no|never|empty|left|out)",
+)
+_PAUSES, _JOINS, _PARTS, _DENIES, _SUPPOSES, _FOLLOWS, _TOTAL, _NUMERAL, _OPTS, _ABSENCE = (
+    1 << bit for bit in range(10)
+)
+
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
     """What one concluding sentence says."""
@@ -137,30 +164,43 @@ def conclusions(
 
 def _read(text: str, low: str, span: Span, names: Sequence[Name]) -> Conclusion:
     sentence = low[span[0] : span[1]]
-    if sentence.rstrip().endswith("?"):
+    words = sentence.split()
+    if words and words[-1].endswith("?"):
         return Conclusion(span=span)
-    claims = _claims(low, span)
-    follows = bool(_SO.search(sentence))
+    cues = _CUES.of({*words})
+    denies = bool(cues & _DENIES and _DENIED.search(sentence))
+    supposes = bool(cues & _SUPPOSES and _SUPPOSED.search(sentence))
+    parted = cues & _PARTS or (cues & _PAUSES and cues & _JOINS)
+    claims = _clauses(low, span) if parted else [span]
+    if denies or supposes:
+        claims = [clause for clause in claims if not _doubts(low, clause)]
+    follows = bool(cues & _FOLLOWS and _SO.search(sentence))
     images: tuple[int, ...] = ()
-    if follows and not any(_of_several(low, span, name) for name in names):
+    if follows and claims and not any(_of_several(low, span, name) for name in names):
         images = tuple(name[2] for name in names if _claimed(low, claims, name))
-    plain = not _SUPPOSED.search(sentence)
     # The two patterns for absence cost as much as all others; few sentences can match them.
-    absent = any(cue in sentence for cue in _ABSENT_CUES) and plain and not images
-    absent = absent and not _MORE.search(sentence)
-    options = [found[1] for clause in claims for found in _OPTION.finditer(text, *clause)]
+    absent = bool(cues & _ABSENCE) and any(cue in sentence for cue in _ABSENT_CUES)
+    absent = absent and not supposes and not images and not _MORE.search(sentence)
+    counts = cues & _TOTAL and cues & _NUMERAL and not (denies or supposes)
+    options = [
+        found[1]
+        for clause in (claims if cues & _OPTS else ())
+        for found in _OPTION.finditer(text, *clause)
+    ]
     return Conclusion(
         span=span,
         images=images,
         clauses=tuple(claims) if follows else (),
         nothing=absent and bool(_ABSENT.search(sentence)),
         gone=absent and bool(_GONE.search(sentence)),
-        count=_count(sentence) if plain and not _DENIED.search(sentence) else None,
+        count=_count(sentence) if counts else None,
         option=options[-1] if options else None,
     )
 
 
 def _of_several(low: str, span: Span, name: Name) -> bool:
+    if not low.endswith(_JOINTS, span[0], name[0]):
+        return False
     return bool(_OF_SEVERAL.search(low, max(span[0], name[0] - 40), name[0]))
 
 
@@ -177,15 +217,18 @@ def _claimed(low: str, claims: Sequence[Span], name: Name) -> bool:
     return bool(hence and _IS_IT.match(low, name[1]))
 
 
-def _claims(low: str, span: Span) -> list[Span]:
-    """The clauses of a sentence that neither deny nor suppose anything."""
+def _clauses(low: str, span: Span) -> list[Span]:
     start, last = span
     clauses: list[Span] = []
-    for end, after in (*(f.span() for f in _CLAUSE.finditer(low, start, last)), (last, last)):
-        if not _DENIED.search(low, start, end) and not _SUPPOSED.search(low, start, end):
-            clauses.append((start, end))
-        start = after
-    return clauses
+    for found in _CLAUSE.finditer(low, start, last):
+        clauses.append((start, found.start()))
+        start = found.end()
+    return [*clauses, (start, last)]
+
+
+def _doubts(low: str, clause: Span) -> bool:
+    """Whether a clause denies or supposes something."""
+    return bool(_DENIED.search(low, *clause) or _SUPPOSED.search(low, *clause))
 
 
 def _count(sentence: str) -> int | None:

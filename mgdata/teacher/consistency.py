@@ -21,16 +21,14 @@ from mgdata.teacher.mentions import (
     BoxMention,
     Span,
     agrees,
-    boxes,
     extent,
     given,
     image_of,
-    lowered,
     quote,
     round_it,
-    sentences,
     within,
 )
+from mgdata.teacher.prose import Prose, as_prose
 from mgdata.teacher.thought import Finding
 
 REASONS = (
@@ -64,9 +62,9 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     low: str
-    spans: list[Span]
-    names: list[Name]
-    boxes: list[BoxMention]
+    spans: Sequence[Span]
+    names: Sequence[Name]
+    boxes: Sequence[BoxMention]
     given: list[Target]
     answer: str
     targets: Sequence[Target]
@@ -80,7 +78,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(
-    reasoning: str,
+    reasoning: str | Prose,
     *,
     answer: str,
     targets: Sequence[Target],
@@ -100,13 +98,13 @@ def check(
         notation: How boxes are written; boxes in prose are read as its numbers.
         agree: Least IoU at which a box in the reasoning is taken for one of the answer's.
     """
-    low = lowered(reasoning)
+    prose = as_prose(reasoning)
     read = _Read(
-        text=reasoning,
-        low=low,
-        spans=sentences(reasoning) or [(0, len(reasoning))],
-        names=image_names(reasoning, len(images)),
-        boxes=boxes(reasoning),
+        text=prose.text,
+        low=prose.low,
+        spans=prose.spans or [(0, len(prose.text))],
+        names=prose.names(len(images)),
+        boxes=prose.boxes,
         given=given(turn, images),
         answer=answer,
         targets=targets,

@@ -16,6 +16,7 @@ from itertools import groupby
 
 import msgspec
 
+from mgdata.teacher.prose import Cues, Prose, as_prose
 from mgdata.teacher.thought import Finding
 
 REASONS = ("too short", "too long", "other script", "repetitive")
@@ -25,6 +26,7 @@ _GRAM = 4
 _FEW_WORDS = 24
 # Longer than a word, an address or a box between tokens.
 _LONG_WORD = 64
+_LONG_WORDS = Cues(f".{{{_LONG_WORD}}}")
 # What zlib adds to content that is nothing but one short loop.
 _ZLIB_FRAME = 14
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
@@ -74,21 +76,21 @@ DEFAULT = Bounds()
 """English prose, from a remark to about two pages."""
 
 
-def check(reasoning: str, bounds: Bounds = DEFAULT) -> Finding | None:
+def check(reasoning: str | Prose, bounds: Bounds = DEFAULT) -> Finding | None:
     """What is wrong with the language of a reasoning, or None. Linear in its length."""
-    words = reasoning.split()
+    prose = as_prose(reasoning)
     return (
-        _length(reasoning, words, bounds)
-        or _script(reasoning, bounds)
-        or _loop(words, bounds)
-        or _long_words(reasoning, words, bounds)
+        _length(prose, bounds)
+        or _script(prose.text, bounds)
+        or _loop(prose, bounds)
+        or _long_words(prose, bounds)
     )
 
 
-def _length(text: str, words: list[str], bounds: Bounds) -> Finding | None:
+def _length(prose: Prose, bounds: Bounds) -> Finding | None:
     for what, size, least, most in (
-        ("words", len(words), bounds.least_words, bounds.most_words),
-        ("characters", len(text), bounds.least_characters, bounds.most_characters),
+        ("words", len(prose.words), bounds.least_words, bounds.most_words),
+        ("characters", len(prose.text), bounds.least_characters, bounds.most_characters),
     ):
         if size < least:
             return Finding(reason="too short", quote=f"{size} {what}, at least {least}")
@@ -99,8 +101,10 @@ def _length(text: str, words: list[str], bounds: Bounds) -> Finding | None:
 
 def _script(text: str, bounds: Bounds) -> Finding | None:
     latin = "LATIN" in bounds.scripts
-    if not bounds.scripts or (latin and not _foreign("".join(_NOT_ASCII.findall(text)), bounds)):
+    if not bounds.scripts or (latin and text.isascii()):
         return None  # the commonest text is not read letter by letter
+    if latin and not _foreign("".join(_NOT_ASCII.findall(text)), bounds):
+        return None
     letters = [letter for letter in _QUOTED.sub(" ", text) if letter.isalpha()]
     counts = Counter(letters)
     foreign = _foreign(counts, bounds)
@@ -129,12 +133,17 @@ def _script_of(letter: str) -> str:
     return unicodedata.name(letter, "").partition(" ")[0]
 
 
-def _loop(words: list[str], bounds: Bounds) -> Finding | None:
-    runs = len(words) - _GRAM + 1
+def _loop(prose: Prose, bounds: Bounds) -> Finding | None:
+    runs = len(prose.words) - _GRAM + 1
     fewest = (1 - bounds.repeated_share) * runs
-    # Every word but the last three begins a run, so that many words are as many runs or more.
-    if len(words) < _FEW_WORDS or len(set(words)) - _GRAM + 1 >= fewest:
+    # Every word but the last three begins a run, so that many words are as many runs or more; and
+    # there are no more of them in lower case.
+    if len(prose.words) < _FEW_WORDS or len(prose.distinct) - _GRAM + 1 >= fewest:
         return None
+    pairs = {*zip(prose.words, prose.words[1:], strict=False)}
+    if len(pairs) - _GRAM + 2 >= fewest:  # likewise, of every two words
+        return None
+    words = prose.text.split()
     grams = list(zip(*(words[i:] for i in range(_GRAM)), strict=False))
     if len(set(grams)) >= fewest:
         return None
@@ -142,11 +151,11 @@ def _loop(words: list[str], bounds: Bounds) -> Finding | None:
     return Finding(reason="repetitive", quote=f"{times} times {' '.join(most)[:120]!r}")
 
 
-def _long_words(text: str, words: list[str], bounds: Bounds) -> Finding | None:
+def _long_words(prose: Prose, bounds: Bounds) -> Finding | None:
     """A loop in what is not parted into words: letters, brackets, Chinese."""
-    if len(text) < _LONG_WORD or max(map(len, words), default=0) < _LONG_WORD:
+    if len(prose.text) < _LONG_WORD or not _LONG_WORDS.of(prose.distinct):
         return None
-    for word in words:
+    for word in prose.text.split():
         if len(word) < _LONG_WORD:
             continue
         # A text may hold half a surrogate pair, which has no bytes of its own.

@@ -20,7 +20,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     """What such a phrase shows, and what it must not be confused with."""
     cues: tuple[str, ...]
-    """Words of which a sentence holds one if it holds a phrase; they save most of the search."""
+    """What a sentence must hold, one of them, to be searched for a phrase."""
+    needs: tuple[str, ...]
+    """Patterns of words: a phrase holds a word of each, and one of them the cue's. They save most
+    of the search."""
     pattern: re.Pattern[str]
     given: Literal["never", "named", "any"] = "never"
     """Whether the phrase may speak of a region that the question gives. `any`: it is passed where
@@ -33,10 +36,17 @@ def _rule(
     why: str,
     cues: str,
     *patterns: str,
+    needs: str,
     given: Literal["never", "named", "any"] = "never",
 ) -> Rule:
-    pattern = re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
-    return Rule(reason=reason, why=why, cues=tuple(cues.split(", ")), pattern=pattern, given=given)
+    return Rule(
+        reason=reason,
+        why=why,
+        cues=tuple(cues.split(", ")),
+        needs=tuple(needs.split(" & ")),
+        pattern=re.compile("|".join(f"(?:{pattern})" for pattern in patterns)),
+        given=given,
+    )
 
 
 _BOX = r"(?:bounding[ -]?box(?:es)?|bbox(?:es)?|boxes|box|coordinates?)"
@@ -60,6 +70,7 @@ RULES = (
         "ground, gt ",
         r"(?<!no )(?<!without )(?<!without a )(?<!without any )\bground[ -]?truths?\b",
         rf"\bgt (?:{_BOX}|answer|label|annotation)",
+        needs="truth|gt$",
     ),
     _rule(
         "given answer",
@@ -91,6 +102,12 @@ RULES = (
         rf"\b{_ASKER} (?:has |have |already |also )*{_GIVES} (?:us |me )?(?:that )?(?:the|its) "
         rf"(?:correct |right |final )?(?:answer|solution)\b{_CHOICES}"
         r"(?! (?:as|must|should|has to|is to|in)\b)",
+        needs="answer|solution|box|coordinate|already"
+        " & answer|solution|target|final|correct|expected|already"
+        " & solution|given|provid|suppl|know|reference|official|gold|hidden|annotat|expected|told"
+        "|tell|reveal|disclos|since|because|mention|says|stat|show|indicat|list|place|refer|point"
+        "|consistent|match|fit|reach|justify|obtain|box|contain|key|sheet|written|specified"
+        "|according|based|from|giv|gave|already",
     ),
     _rule(
         "given box",
@@ -113,6 +130,9 @@ RULES = (
         r"\b(?:annotated|labell?ed) (?:position|location)\b",
         rf"\b{_ASKER} (?:has |have |already |also )*{_GIVES} (?:us |me )?(?:the|its) "
         rf"(?:\w+ )?{_BOX}\b",
+        needs="given|provid|suppl|stat|predetermined|know|reference|expected|gold|hidden|annotat"
+        "|label|told|tell|reveal|disclos|according|since|because|giv|gave|contain"
+        " & box|coordinate|bounding|region|rectangle|location|position|target|change|difference",
         given="any",
     ),
     _rule(
@@ -128,6 +148,8 @@ RULES = (
         r"\baccording to the (?:data|labels?|file|records?)\b",
         r"\bthe (?:given|provided) label\b",
         r"\b(?:the|its|provided|given) (?:metadata|annotation file|label file|dataset)\b",
+        needs="annotat|label|data|file|record"
+        " & annotat|labell?ed|according|given|provided|metadata|file|dataset",
         given="named",
     ),
     _rule(
@@ -140,6 +162,8 @@ RULES = (
         rf"(?:answers?{_CHOICES}(?! (?:should|must|is to|has to|may|can|will)\b)|{_BOX}|"
         r"correct (?:image|picture|object|option|region)|(?:location|position) of|"
         r"(?:target|correct|final) (?:location|position))",
+        needs="told|informed|given|provided|shown|instructed"
+        " & answer|box|coordinate|correct|location|position",
         given="any",
     ),
     _rule(
@@ -149,6 +173,7 @@ RULES = (
         r"\b(?:according to|per|from|following|given|as) (?:the|this) (?:\w+ )?hints?\b(?! of)",
         r"\bthe hints?\b(?! of)",
         r"\b(?:hidden|provided|given|verification|answer) (?:hints?|anchors?)\b(?! of)",
+        needs="hint|anchor",
     ),
     _rule(
         "secrecy",
@@ -160,6 +185,9 @@ RULES = (
         r"\bpretend(?:ing)? (?:that )?(?:i|we|to not|not to)\b",
         rf"\bas (?:if|though) {_ONE} (?:did not|didn't|do not|don't|had not|hadn't|never) "
         r"(?:know|see|seen|have)",
+        needs=r"reveal|disclos|betray|leak|away|mention|pretend|\bif$|\bthough$"
+        " & answer|solution|anchor|hint|box|coordinate|pretend|know|see|have"
+        " & not|n't|never|without|avoid|pretend",
     ),
     _rule(
         "worked backwards",
@@ -167,6 +195,7 @@ RULES = (
         " back",
         r"\b(?:work|reason|go|trac|start)\w* back(?:wards?)? from (?:the|this|its) (?:\w+ ){0,2}?"
         rf"(?:answer|solution|result|{_BOX})\b",
+        needs="^back & ^from$ & answer|solution|result|box|coordinate",
     ),
 )
 """Phrases that betray the answer, wherever they stand."""

@@ -9,7 +9,7 @@ itself gives may be cited. Knows nothing of whether the answer is right.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mgdata.data import Image, Target, Turn
 from mgdata.notations.naming import Name, image_names
@@ -37,11 +37,10 @@ from mgdata.teacher.mentions import (
     boxes,
     extent,
     given,
-    lowered,
     quote,
-    round_it,
     sentences,
 )
+from mgdata.teacher.prose import Cues, Prose, as_prose
 from mgdata.teacher.thought import Finding, Kind
 
 REASONS = (
@@ -63,12 +62,25 @@ _NUMBER = re.compile(r"(?<![\w.])(?:[0-9]{2,5}(?:\.[0-9]{1,3})?|0?\.[0-9]{1,4})(
 _SMALL = 13
 _SHARE_STEP = 0.006
 _MOST = 3
+_CUES = Cues(*(need for rule in RULES for need in rule.needs), r"[0-9]{2}|\.[0-9]")
 _WORD = re.compile(r"\w{3,}")
 _JOINED = re.compile(r"[^,;.]{0,60}\b(?:in|of|for|from) (?:the )?\Z")
 
 
+def _needed() -> Iterator[tuple[Rule, int]]:
+    """The rules, each with the bits that `_CUES` gives to its needs."""
+    bit = 0
+    for rule in RULES:
+        yield rule, ((1 << len(rule.needs)) - 1) << bit
+        bit += len(rule.needs)
+
+
+_RULES = tuple(_needed())
+_DIGITS = 1 << sum(len(rule.needs) for rule in RULES)
+
+
 def check(
-    reasoning: str, *, kind: Kind, turn: Turn, images: Sequence[Image], notation: Notation
+    reasoning: str | Prose, *, kind: Kind, turn: Turn, images: Sequence[Image], notation: Notation
 ) -> Finding | None:
     """What in a reasoning betrays the answer, or None. Linear in its length.
 
@@ -80,42 +92,36 @@ def check(
         images: Those of the sample; of them sizes and marks are looked at.
         notation: How boxes are written; boxes in prose are read as its numbers.
     """
-    if not reasoning or reasoning.isspace():
+    prose = as_prose(reasoning)
+    if not prose.words:
         return None
-    low = lowered(reasoning)
     shown = given(turn, images)
-    found = _phrase(reasoning, low, {region.image for region in shown}, len(images))
-    found = found or _conclusion(reasoning, low, turn, shown, len(images))
+    found = _phrase(prose, shown, len(images)) or _conclusion(prose, turn, shown, len(images))
     if found or not turn.targets:
         return found
     if kind == "rationalise":
-        return _box_told(reasoning, shown, images, notation) or _digits(
-            reasoning, low, turn, shown, images, notation
+        return _box_told(prose, shown, images, notation) or _digits(
+            prose, turn, shown, images, notation
         )
-    return None if kind == "trajectory" else _box_first(reasoning, low, turn, images, notation)
+    return None if kind == "trajectory" else _box_first(prose, turn, images, notation)
 
 
-def _phrase(text: str, low: str, shown: set[int], count: int) -> Finding | None:
-    spans = sentences(low)
-    for rule in RULES:
-        for span in _cued(low, spans, rule.cues):
+def _phrase(prose: Prose, given_: Sequence[Target], count: int) -> Finding | None:
+    words = _CUES.of(prose.distinct)
+    rules = [(rule, needed) for rule, needed in _RULES if words & needed == needed]
+    if not rules:
+        return None
+    low, shown = prose.low, {region.image for region in given_}
+    spans = [(span, _CUES.of({*low[span[0] : span[1]].split()})) for span in prose.spans]
+    for rule, needed in rules:
+        for span, words in spans:
+            if words & needed != needed or all(low.find(cue, *span) < 0 for cue in rule.cues):
+                continue
             for found in rule.pattern.finditer(low, *span):
                 if not _pardoned(low, found, rule, shown, count):
                     start, end = _sentence(low, found.start(), found.end())
-                    return Finding(reason=rule.reason, quote=quote(text, start, end))
+                    return Finding(reason=rule.reason, quote=quote(prose.text, start, end))
     return None
-
-
-def _cued(low: str, spans: Sequence[Span], cues: Sequence[str]) -> list[Span]:
-    """The sentences with one of the cues, in order: a pattern is a hundred times slower."""
-    found: set[Span] = set()
-    for cue in cues:
-        at = low.find(cue)
-        while at >= 0:
-            span = round_it(spans, at)
-            found.add(span)
-            at = low.find(cue, max(span[1], at + 1))
-    return sorted(found)
 
 
 def _pardoned(low: str, found: re.Match[str], rule: Rule, shown: set[int], count: int) -> bool:
@@ -140,28 +146,35 @@ def _sentence(low: str, start: int, end: int) -> tuple[int, int]:
     return (before + 1 if before >= 0 else window), after
 
 
-def _opening(low: str, count: int) -> list[Span]:
-    """The first sentence that is no preamble, and those after it."""
-    spans = sentences(low[:_OPENING])
+def _opening(prose: Prose, count: int) -> Sequence[Span]:
+    """The first sentence that is no preamble, and the one after it."""
+    found = _after_preamble(prose.low, prose.spans, count)
+    if len(prose.low) > _OPENING and (len(found) < 2 or found[-1][1] > _OPENING):
+        low = prose.low[:_OPENING]
+        return _after_preamble(low, sentences(low), count) or [(0, len(prose.low))]
+    return found or [(0, len(prose.low))]
+
+
+def _after_preamble(low: str, spans: Sequence[Span], count: int) -> Sequence[Span]:
     for place, (start, end) in enumerate(spans):
         sentence = low[start:end].strip()
         if not PREAMBLE.match(sentence) or image_names(sentence, count) or boxes(sentence):
-            return spans[place:]
-    return spans[-1:] or [(0, len(low))]
+            return spans[place : place + 2]
+    return spans[-1:]
 
 
-def _conclusion(
-    text: str, low: str, turn: Turn, shown: Sequence[Target], count: int
-) -> Finding | None:
+def _conclusion(prose: Prose, turn: Turn, shown: Sequence[Target], count: int) -> Finding | None:
     """The conclusion as the first sentence, or as the second where most of the text comes after."""
-    for place, (start, end) in enumerate(_opening(low, count)[:2]):
-        sentence = FILLER.sub("", low[start:end].strip())
-        if HEDGED.search(sentence):
+    for place, (start, end) in enumerate(_opening(prose, count)):
+        sentence = prose.low[start:end].strip()
+        if filler := FILLER.match(sentence):
+            sentence = sentence[filler.end() :]
+        if place and (end > _EARLY * len(prose.low) or not ANSWER.match(sentence)):
             continue
-        if place and (end > _EARLY * len(low) or not ANSWER.match(sentence)):
-            continue
-        if _concludes(sentence, turn, {region.image for region in shown}, count):
-            return Finding(reason="conclusion first", quote=quote(text, start, end))
+        if _concludes(sentence, turn, {region.image for region in shown}, count) and not (
+            HEDGED.search(sentence)
+        ):
+            return Finding(reason="conclusion first", quote=quote(prose.text, start, end))
     return None
 
 
@@ -174,8 +187,8 @@ def _concludes(sentence: str, turn: Turn, shown: set[int], count: int) -> bool:
         return bool(named or boxes(rest) or BECAUSE.search(rest) or OPTION.match(rest))
     if NOTHING.match(sentence):
         return True
-    if len(turn.asked or range(count)) == 1:
-        return False  # the image is no secret
+    if not names or len(turn.asked or range(count)) == 1:
+        return False  # or the image is no secret
     for start, end, place in names:
         before = sentence[:start]
         alone = before in ("", "the ") and not sentence[end:].strip(" .:*")
@@ -203,34 +216,37 @@ def _described(sentence: str, names: Sequence[Name], turn: Turn, count: int) -> 
 
 
 def _box_first(
-    text: str, low: str, turn: Turn, images: Sequence[Image], notation: Notation
+    prose: Prose, turn: Turn, images: Sequence[Image], notation: Notation
 ) -> Finding | None:
-    start, end = _opening(low, len(images))[0]
-    for box in boxes(text[start:end]):
+    if "[" not in prose.low and "(" not in prose.low:
+        return None
+    start, end = _opening(prose, len(images))[0]
+    for box in boxes(prose.text[start:end]):
         if agrees(box, None, turn.targets, images, notation, _SAME):
-            return Finding(reason="box first", quote=quote(text, start, end))
+            return Finding(reason="box first", quote=quote(prose.text, start, end))
     return None
 
 
 def _box_told(
-    text: str, shown: Sequence[Target], images: Sequence[Image], notation: Notation
+    prose: Prose, shown: Sequence[Target], images: Sequence[Image], notation: Notation
 ) -> Finding | None:
-    for box in boxes(text):
+    for box in prose.boxes:
         if not agrees(box, None, shown, images, notation, _SAME):
-            return Finding(reason="box told", quote=quote(text, box.start, box.end))
+            return Finding(reason="box told", quote=quote(prose.text, box.start, box.end))
     return None
 
 
 def _digits(
-    text: str,
-    low: str,
+    prose: Prose,
     turn: Turn,
     shown: Sequence[Target],
     images: Sequence[Image],
     notation: Notation,
 ) -> Finding | None:
     """Three of a target's four numbers, in pixels, shares, thousandths or the notation's own."""
-    told = {float(number) for number in _NUMBER.findall(low)}
+    if not _CUES.of(prose.distinct) & _DIGITS:
+        return None
+    told = {float(number) for number in _NUMBER.findall(prose.low)}
     if len(told) < 3:
         return None
     for numbers in _written(shown, images, notation):

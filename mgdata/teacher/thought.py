@@ -89,7 +89,8 @@ def read(text: str, kind: Kind) -> Thought:
         raise FormatError("empty", "the text is empty")
     tags = list(_TAG.finditer(text))
     names = tuple(tag[0] for tag in tags)
-    _check_spelling(text)
+    if text.count("<") > len(tags):
+        _check_spelling(text)
     if kind == "direct":
         return _direct(text, tags, names)
     if names != _RIGHT:

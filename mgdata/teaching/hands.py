@@ -40,17 +40,19 @@ class Hands:
         samples: What the blocks are of.
         entries: Those of the tables that the samples lie in.
         asking: False: judge what the journal knows, ask nothing.
+        retry: Ask again what is known to fail.
     """
 
     def __init__(
         self, loaded: Loaded, store: Store, do: Do, samples: Samples, entries: Sequence[Entry],
-        *, asking: bool,
+        *, asking: bool, retry: bool = False,
     ) -> None:  # fmt: skip
         assert loaded.teacher
         self._loaded, self._store, self._do_stage, self._samples = loaded, store, do, samples
         self._teacher: Teacher = loaded.teacher
         self._sha = {file.path: file.sha256 for entry in entries for file in entry.files}
         self.asking = asking
+        self._retry = retry
         self.done: dict[str, list[Entry]] = {"answer": [], "judge": [], "teach": []}
         """Entries by stage, of all rounds."""
 
@@ -70,6 +72,7 @@ class Hands:
             codec=Codec(quality=recipe.release.codec.quality),
             roots=self._loaded.roots,
             asking=self.asking,
+            retry=self._retry,
         )
         section = teacher.section
         said = written((sampling, section.lengths, section.structured, teacher.steps, texts()))

@@ -51,18 +51,19 @@ class Teaching:
         entries: Those of the tables that these lie in.
         records: Record tables of the run.
         asking: False: judge what the journal knows, ask nothing.
+        retry: Ask again what is known to fail.
     """
 
     def __init__(
         self, loaded: Loaded, store: Store, do: Do, settled: Settled, entries: Sequence[Entry],
-        records: Sequence[str], *, asking: bool = True,
+        records: Sequence[str], *, asking: bool = True, retry: bool = False,
     ) -> None:  # fmt: skip
         assert loaded.teacher
         self._loaded = loaded
         self._teacher: Teacher = loaded.teacher
         self._records = tuple(records)
         self._samples = Samples(settled, entries, loaded.recipe.seed)
-        self._hands = Hands(loaded, store, do, self._samples, entries, asking=asking)
+        self._hands = Hands(loaded, store, do, self._samples, entries, asking=asking, retry=retry)
         self.short: list[str] = []
         """What the recipe asks for and the answers did not give, a sentence each."""
 

@@ -78,7 +78,7 @@ class Transformers(Backend):
         """
         _ = self.model  # says in a sentence that a folder is not there
         for package in ("torch", "transformers"):
-            engine_package(package, "`pip install torch torchvision transformers`")
+            engine_package(package, "`pip install 'mgdata[transformers]'`")
         try:
             return TransformersSession(self, Pictures(pictures))
         except EnvironmentFailure:
