@@ -17,6 +17,7 @@ LINES = {
     "full": 4,
     "tasks": 1,
     "score": 1,
+    "judging": 2,
     "memory": 2,
     "start": 2,
 }
