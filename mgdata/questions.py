@@ -32,10 +32,8 @@ from mgdata.gold import (
     last_alone,
     turn_fault,
 )
+from mgdata.remembered import REMEMBERED, Remembered
 from mgdata.teacher.quoting import plain
-
-REMEMBERED = 256 << 20
-"""Bytes of pictures that are kept for questions to come: neighbours share images."""
 
 _BYTES = "images.list.element.bytes"
 _NAME = "image_info.list.element.sha256"
@@ -219,11 +217,7 @@ class _OfBenchmark:
 
     def __init__(self, source: MigBenchItems | McBenchItems) -> None:
         self._source = source
-        self._lock = threading.Lock()
-        self._named: dict[str, str] = {}
-        self._images: dict[str, Image] = {}
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
-        self._size = 0
+        self._pictures = Remembered(self._bytes, "run the same command again")
 
     def questions(self, part: str) -> Iterator[Question | Fault]:
         """Its items; one with an image that cannot be read is a fault."""
@@ -233,7 +227,7 @@ class _OfBenchmark:
                 yield item
                 continue
             try:
-                names = tuple(self._name(image) for image in item.images)
+                names = tuple(self._pictures.names(item.images))
             except Rejected as error:
                 yield Fault(id=item.id, reason=error.reason)
             except StorageError:
@@ -255,33 +249,8 @@ class _OfBenchmark:
         )
 
     def picture(self, name: str) -> bytes:
-        """A picture, read again where it is not remembered.
-
-        Raises:
-            EnvironmentFailure: its file has changed since.
-        """
-        with self._lock:
-            if name in self._kept:
-                self._kept.move_to_end(name)
-                return self._kept[name]
-            image = self._images[name]
-        data = self._bytes(image)
-        if hashlib.sha256(data).hexdigest() != name:
-            raise EnvironmentFailure(
-                f"{image.uri} changed while it was asked about: run the same command again"
-            )
-        self._keep(name, data)
-        return data
-
-    def _name(self, image: Image) -> str:
-        if image.uri not in self._named:
-            data = self._bytes(image)
-            name = hashlib.sha256(data).hexdigest()
-            with self._lock:
-                self._images.setdefault(name, image)
-            self._keep(name, data)
-            self._named[image.uri] = name
-        return self._named[image.uri]
+        """A picture, read again where it is not remembered; raises as `Remembered`."""
+        return self._pictures(name)
 
     def _bytes(self, image: Image) -> bytes:
         data = media.read(self._source.corpus.root, image.uri.partition(":")[2])
@@ -290,14 +259,6 @@ class _OfBenchmark:
         # Boxes are in upright pixels, and not every model server looks at EXIF.
         turned = msgspec.structs.replace(image, edits=(Edit(kind="upright"),))
         return render(data, turned, Codec())
-
-    def _keep(self, name: str, data: bytes) -> None:
-        with self._lock:
-            if name not in self._kept:
-                self._kept[name] = data
-                self._size += len(data)
-            while self._size > REMEMBERED and len(self._kept) > 1:
-                self._size -= len(self._kept.popitem(last=False)[1])
 
 
 def _mig_asked(item: Item) -> str:

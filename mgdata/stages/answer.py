@@ -19,8 +19,9 @@ from mgdata.edits import Codec
 from mgdata.engine.stage import Worker
 from mgdata.manifest import Entry, Shard
 from mgdata.plugins import Backend
+from mgdata.remembered import Remembered
 from mgdata.stages.finish import Finish
-from mgdata.stages.sessions import Pictures, desk
+from mgdata.stages.sessions import desk, pictures_of
 from mgdata.storage import Root, Store
 from mgdata.teacher.asking import model_of, prompt_digest, requests
 from mgdata.teacher.forms import Form
@@ -98,7 +99,7 @@ class Ask:
     def _work(self, shards: Iterator[Shard]) -> Iterator[Entry]:
         store = Store(self.out)
         if not self.asking:
-            flow = _Flow(self, store, Pictures(self.roots, self.codec), shards)
+            flow = _Flow(self, store, pictures_of(self.roots, self.codec), shards)
             yield from map(_finished, flow.known())
             return
         with desk(self.backend, self.roots, self.codec) as found:
@@ -144,7 +145,7 @@ class _Flow:
     """
 
     def __init__(
-        self, stage: Ask, store: Store, pictures: Pictures, shards: Iterator[Shard]
+        self, stage: Ask, store: Store, pictures: Remembered, shards: Iterator[Shard]
     ) -> None:
         self._stage, self._store, self._pictures, self._shards = stage, store, pictures, shards
         self._lock = threading.Lock()
