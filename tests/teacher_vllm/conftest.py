@@ -1,7 +1,8 @@
 """Tests that need vLLM: `make test-vllm` runs them in .venv-vllm, on its CPU build.
 
 Anywhere else they are not collected, as `make test` has no engine. An engine takes seconds to
-start, so each kind is started once and shared: a test changes nothing of it.
+start, so each kind is started once and shared: a test changes nothing of it. The benchmark's own
+test runs where MGDATA_BENCH is set.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Any
 
 import pytest
 from environments.engine import ARGUMENTS, set_variables
-from environments.taught import TOKENS
 
 if os.environ.get("MGDATA_TEACHER") == "vllm":
     # Before vLLM or Ray is imported, as both read them then.
     set_variables()
-    collect_ignore_glob = []
+    # The benchmark starts two engines, for a minute in which nothing of mgdata is judged.
+    collect_ignore_glob = [] if os.environ.get("MGDATA_BENCH") else ["test_bench_*.py"]
 else:
     collect_ignore_glob = ["test_*.py"]
 
@@ -43,6 +44,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def server(checkpoint: Path, photos: list[Path]) -> Iterator[Any]:
     """An OpenAI-compatible server, as `environments.server.Server`."""
     from environments.server import serving
+    from environments.taught import TOKENS
 
     # With seeds and prompts cut in parts, the CPU build's engine would end.
     whole = {"max_model_len": TOKENS, "enable_chunked_prefill": False}

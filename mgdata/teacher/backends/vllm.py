@@ -58,10 +58,11 @@ class Vllm(Backend):
 
     Each request draws with a seed of its own, so what else is asked matters only by how it changes
     floating-point sums: what runs together, and what is cached, decides how they are split, and a
-    near tie can turn. On vLLM's CPU build none of 96 answers of 128 tokens to prompts of 2,000 with
-    five pictures did, in float32 or bfloat16, 1 to 64 at once, in any order, caches on or off; but
-    a small model may be kinder than a large one, and on GPUs it is known to happen. `reproducible`
-    rules it out; so does, on GPUs, vLLM's own VLLM_BATCH_INVARIANT=1, as far as vLLM supports it.
+    near tie can turn. On vLLM's CPU build, with a small model, it turned none of 168 answers to
+    prompts of up to 2,000 tokens with three to five pictures: in float32 with 1, 8 and 64 at once,
+    in bfloat16 with 64, in any order, caches on or off. A large model may be less kind, and on GPUs
+    it is known to happen. `reproducible` rules it out by design (measured on a CPU alone); so does,
+    on some GPUs, vLLM's own VLLM_BATCH_INVARIANT=1.
     """
 
     checkpoint: str
