@@ -80,9 +80,11 @@ class Chat:
 
     def decoded(self, tokens: Sequence[int]) -> str:
         """The text of an answer without its end; special tokens stay, as notations use them."""
-        return self._tokenizer.decode(
+        text = self._tokenizer.decode(
             list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
+        # The first bytes of a character that was cut off: servers leave them out as well.
+        return text.rstrip("\ufffd")
 
     def _rendered(self, asked: list[dict[str, Any]]) -> str:
         return self._speaker.apply_chat_template(
