@@ -173,8 +173,8 @@ def _is_article(text: str, found: Sequence[re.Match[str]], at: int, following: s
 def _letter(text: str, found: Sequence[re.Match[str]], at: int) -> int | None:
     """The option that a word of one letter stands for, if it does."""
     raw = found[at][0]
-    place = ord(raw.casefold()) - ord("a")
-    if not 0 <= place < 26:
+    place = "abcdefghijklmnopqrstuvwxyz".find(raw.casefold())  # "ß" folds into two letters
+    if place < 0:
         return None
     before = found[at - 1][0].casefold() if at else ""
     marked = text[found[at].end() : found[at].end() + 1] in (")", "]") or (

@@ -19,11 +19,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """How a finding by this rule is called."""
     why: str
     """What such a phrase shows, and what it must not be confused with."""
-    cues: tuple[str, ...]
-    """What a sentence must hold, one of them, to be searched for a phrase."""
     needs: tuple[str, ...]
-    """Patterns of words: a phrase holds a word of each, and one of them the cue's. They save most
-    of the search."""
+    """Patterns of words: a phrase holds a word of each. They save most of the search."""
     pattern: re.Pattern[str]
     given: Literal["never", "named", "any"] = "never"
     """Whether the phrase may speak of a region that the question gives. `any`: it is passed where
@@ -34,7 +31,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 def _rule(
     reason: str,
     why: str,
-    cues: str,
     *patterns: str,
     needs: str,
     given: Literal["never", "named", "any"] = "never",
@@ -42,7 +38,6 @@ def _rule(
     return Rule(
         reason=reason,
         why=why,
-        cues=tuple(cues.split(", ")),
         needs=tuple(needs.split(" & ")),
         pattern=re.compile("|".join(f"(?:{pattern})" for pattern in patterns)),
         given=given,
@@ -67,7 +62,6 @@ RULES = (
     _rule(
         "ground truth",
         "Only one who has the annotation has it. 'On the ground, truth be told' is not it.",
-        "ground, gt ",
         r"(?<!no )(?<!without )(?<!without a )(?<!without any )\bground[ -]?truths?\b",
         rf"\bgt (?:{_BOX}|answer|label|annotation)",
         needs="truth|gt$",
@@ -76,7 +70,6 @@ RULES = (
         "given answer",
         "An answer that is there before the reasoning. The answer's form ('is given as a box') and "
         "the options of a choice ('the given answer options') may be spoken of.",
-        "answer, solution, already know, target, final, correct, expected",
         r"\b(?:given|provided|supplied|known|reference|official|gold|hidden|annotated) "
         rf"(?:final |correct |right )?(?:answers?|solution)\b{_CHOICES}",
         r"\bexpected (?:final |correct |right )?answers?\b"
@@ -113,10 +106,6 @@ RULES = (
         "given box",
         "A box that is there before the reasoning, where the question gives none. 'Given in "
         "thousandths' is about its form.",
-        "given, provided, supplied, stated, predetermined, known, know the, reference, "
-        "expected, gold, hidden, annotated, label, told, revealed, disclosed, according to, "
-        "since the, because the, knowing, provides, gives, gave, states, tells, contains, "
-        "reveals",
         rf"\b(?:given|provided|supplied|stated|predetermined) (?:\w+ )?{_PLACE}\b(?! of )",
         rf"\b(?:known|reference|expected|gold|hidden) (?:\w+ )?{_BOX}\b(?! of )",
         r"\b(?:annotated|labell?ed) (?:bounding|bbox|coordinates|box\b(?! (?:on|of|with)))",
@@ -138,7 +127,6 @@ RULES = (
     _rule(
         "annotation",
         "Pictures come without annotation; marks drawn in them are the question's to give.",
-        "annotat, metadata, dataset, label, the data, the file, the record",
         r"\bas annotated\b",
         r"\bthe annotations? (?:file |data )?(?:says?|shows?|gives?|indicates?|states?|tells?|"
         r"places?|marks?|confirms?|lists?|provided|given|has|have)\b",
@@ -156,7 +144,6 @@ RULES = (
         "told",
         "Nobody tells a blind teacher where the answer is. 'We are told to box it' and 'we are "
         "told the answer should be one box' repeat the question.",
-        "told, informed, given, provided with, shown, instructed",
         rf"\b{_ONE} ?{_WAS} (?:already )?(?:told|informed|given|provided with|shown|instructed) "
         r"(?:that |of |about )?(?:where )?(?:the |its )(?:\w+ )?"
         rf"(?:answers?{_CHOICES}(?! (?:should|must|is to|has to|may|can|will)\b)|{_BOX}|"
@@ -169,7 +156,6 @@ RULES = (
     _rule(
         "hint",
         "A hint or anchor is what the prompt hides. A hint of red and a boat's anchor are not it.",
-        "hint, anchor",
         r"\b(?:according to|per|from|following|given|as) (?:the|this) (?:\w+ )?hints?\b(?! of)",
         r"\bthe hints?\b(?! of)",
         r"\b(?:hidden|provided|given|verification|answer) (?:hints?|anchors?)\b(?! of)",
@@ -178,7 +164,6 @@ RULES = (
     _rule(
         "secrecy",
         "Repeats the instruction not to betray the answer, which only a hidden one needs.",
-        "reveal, disclos, betray, leak, away, mention, pretend, as if, as though",
         r"(?:\bnot|n't|\bnever|\bwithout|\bavoid|\bcannot) (?:\w+ ){0,2}?"
         r"(?:reveal|disclos|betray|leak|giv\w+ away|mention)\w* (?:\w+ ){0,4}?"
         rf"(?:answers?|solution|anchor|hint|{_BOX})\b",
@@ -192,7 +177,6 @@ RULES = (
     _rule(
         "worked backwards",
         "The reasoning starts from the answer and looks for its grounds.",
-        " back",
         r"\b(?:work|reason|go|trac|start)\w* back(?:wards?)? from (?:the|this|its) (?:\w+ ){0,2}?"
         rf"(?:answer|solution|result|{_BOX})\b",
         needs="^back & ^from$ & answer|solution|result|box|coordinate",

@@ -115,7 +115,7 @@ def _phrase(prose: Prose, given_: Sequence[Target], count: int) -> Finding | Non
     spans = [(span, _CUES.of({*low[span[0] : span[1]].split()})) for span in prose.spans]
     for rule, needed in rules:
         for span, words in spans:
-            if words & needed != needed or all(low.find(cue, *span) < 0 for cue in rule.cues):
+            if words & needed != needed:
                 continue
             for found in rule.pattern.finditer(low, *span):
                 if not _pardoned(low, found, rule, shown, count):

@@ -37,6 +37,11 @@ def test_the_gold_answer_and_its_sentence_are_right_as_they_stand(kind, text, ri
     assert read(text, turn).right is right
 
 
+@pytest.mark.parametrize("text", ["ß", "İ is it", "(ŉ)", "the ß, not B"])
+def test_a_letter_that_folds_into_two_is_no_option(text):
+    assert read(text, asked("choice", "B", ("cat", "dog"))).right is False
+
+
 def test_an_empty_answer_is_never_right_even_where_gold_is_missing():
     for kind in ("text", "choice", "order", "count"):
         assert not read("", asked(kind, "", answer="")).right

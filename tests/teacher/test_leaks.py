@@ -20,7 +20,7 @@ from mgdata.teacher.thought import Finding, Kind
 
 PIECES = st.sampled_from(
     [
-        *(cue for rule in RULES for cue in rule.cues),
+        *(word for rule in RULES for need in rule.needs for word in need.split("|")),
         *("the ", "answer ", "is ", "in image 3", "the third image", "because ", ". ", "\n", ", "),
         *("[120, 340, 480, 900]", "(1,2),(3,4)", "x = 340", " box ", "given", "we ", "not ", "?"),
     ]
@@ -33,9 +33,9 @@ def found(text: str, name: str = "group", kind: Kind = "reason") -> Finding | No
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.reason)
-def test_a_rule_says_why_and_its_cues_are_in_lower_case(rule):
-    assert len(rule.why) > 30 and rule.cues
-    assert all(cue and cue == cue.lower() for cue in rule.cues)
+def test_a_rule_says_why_and_its_needs_are_in_lower_case(rule):
+    assert len(rule.why) > 30 and rule.needs
+    assert all(need and need == need.lower() for need in rule.needs)
 
 
 def test_a_quote_is_the_sentence_as_it_was_written():
