@@ -71,6 +71,8 @@ class Judge:
                 found = sorted(by_turn.get((sample.id, turn), ()), key=_order)
                 direct = [self._judged(a, sample) for a in found if a.kind == "direct"]
                 yield from direct
+                if len(direct) == len(found):
+                    continue
                 known = [self._judged(a, sample) for a in before.get((sample.id, turn), ())]
                 beside = direct_iou([*known, *direct])
                 for answer in found[len(direct) :]:
