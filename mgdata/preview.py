@@ -87,10 +87,8 @@ def build_few(
     index = index.view(mask)
     # Every record may serve every split here: a preview is looked at, not published.
     chooser = Chooser(recipe, loaded.builders, index, np.zeros(len(index), np.int8))
-    maker = Maker(
-        seed=recipe.seed, builders=loaded.builders, filters=loaded.filters,
-        notation=loaded.notation, measurer=Measurer(loaded.roots, loaded.measures),
-    )  # fmt: skip
+    maker = Maker(seed=recipe.seed, builders=loaded.builders, filters=loaded.filters,
+                  measurer=Measurer(loaded.roots, loaded.measures))  # fmt: skip
     made: dict[str, Sample] = {}
     for i, task in enumerate(recipe.tasks):
         left = len(recipe.tasks) - i

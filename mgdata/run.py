@@ -212,8 +212,7 @@ class Run:
         stage = self._build_stage(records)
         shapes = {
             task: shape_of("mgdata.stages.build", (builder, *self.loaded.measures.values(),
-                                                 *self.loaded.filters.values(),
-                                                 self.loaded.notation))
+                                                 *self.loaded.filters.values()))
             for task, builder in self.loaded.builders.items()
         }  # fmt: skip
         entries, settled, number = list[Entry](), _nothing(), 0
@@ -324,7 +323,6 @@ class Run:
             builders=self.loaded.builders,
             measures=self.loaded.measures,
             filters=self.loaded.filters,
-            notation=self.loaded.notation,
             roots={name: corpus.root for name, corpus in self.loaded.corpora.items()},
         )
 

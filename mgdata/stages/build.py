@@ -18,8 +18,7 @@ from mgdata.engine.stage import Worker
 from mgdata.errors import boundary
 from mgdata.identity import Stream
 from mgdata.manifest import Entry, Shard
-from mgdata.notations import conversation
-from mgdata.plugins import Builder, Filter, Measure, Notation
+from mgdata.plugins import Builder, Filter, Measure
 from mgdata.stages.collecting import rarely
 from mgdata.stages.finish import Finish
 from mgdata.stages.measure import Measurer
@@ -44,8 +43,6 @@ class Build:
     builders: dict[str, Builder]
     measures: dict[str, Measure]
     filters: dict[str, Filter]
-    notation: Notation
-    """The release's: what it cannot write is dropped here."""
     roots: dict[str, Root]
     name: str = "build"
 
@@ -56,10 +53,8 @@ class Build:
     def _work(self, shards: Iterator[Shard]) -> Iterator[Entry]:
         store = Store(self.out)
         tables = RecordTables(store, self.records)
-        maker = Maker(
-            seed=self.seed, builders=self.builders, filters=self.filters, notation=self.notation,
-            measurer=Measurer(self.roots, self.measures),
-        )  # fmt: skip
+        maker = Maker(seed=self.seed, builders=self.builders, filters=self.filters,
+                      measurer=Measurer(self.roots, self.measures))  # fmt: skip
         for shard in shards:
             finish, rows, drops = Finish(store, shard), SampleRows(), list[Drop]()
             task, split = shard.payload["task"], shard.payload["split"]
@@ -91,7 +86,6 @@ class Maker:
     seed: int
     builders: dict[str, Builder]
     filters: dict[str, Filter]
-    notation: Notation
     measurer: Measurer
 
     def make(
@@ -131,7 +125,7 @@ class Maker:
         if fault := _fault(sample):
             yield Drop(key=sample.id, stage="build", reason="invalid sample", value=fault)
             return
-        yield self._filtered(sample) or self._unwritten(sample) or sample
+        yield self._filtered(sample) or sample
 
     def _cleared(self, record: Record, drops: list[Drop]) -> Record:
         """The record with those regions to be ignored that a filter will not have asked for."""
@@ -170,14 +164,6 @@ class Maker:
                 drop = unfit(sample.id, "filter", error)
             if drop is not None:
                 return drop
-        return None
-
-    def _unwritten(self, sample: Sample) -> Drop | None:
-        """Why the release's notation cannot write a sample: a token in a phrase, a sliver."""
-        try:
-            conversation(self.notation, sample.turns, sample.images)
-        except ValueError as error:
-            return Drop(key=sample.id, stage="build", reason="cannot be written", value=str(error))
         return None
 
 

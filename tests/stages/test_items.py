@@ -20,7 +20,6 @@ from mgdata.data import Drop, Edit, Image, Record, Region, Sample, Scalar, Targe
 from mgdata.errors import Rejected, StorageError
 from mgdata.geometry import Box
 from mgdata.measures.integrity import Integrity
-from mgdata.notations.qwen2_vl import Qwen2VL
 from mgdata.plugins import Builder, Corpus, Filter, Measure
 from mgdata.stages.build import Maker
 from mgdata.stages.ingest import read_part
@@ -254,25 +253,9 @@ def sound(builder: Builder, records: Sequence[Record], **more: Any) -> Sample:
 def made(root: Root, build: Any, *verdicts: Any) -> list[Sample | Drop]:
     filters = {str(i): Minds(verdict=verdict) for i, verdict in enumerate(verdicts)}
     maker = Maker(
-        seed=0, builders={"t": Makes(made=build)}, filters=filters, notation=Qwen2VL(),
-        measurer=measurer(root),
-    )  # fmt: skip
+        seed=0, builders={"t": Makes(made=build)}, filters=filters, measurer=measurer(root)
+    )
     return list(maker.make("t", "train", [record()], 0))
-
-
-def test_a_sample_that_the_notation_cannot_write_is_dropped_with_the_reason(root: Root) -> None:
-    def quoting(builder: Builder, records: Sequence[Record]) -> Sample:
-        turn = Turn(
-            question="Where is what <image> shows?",
-            answer="<target:0>",
-            targets=(Target(image=0, box=Box(1, 2, 30, 40)),),
-        )
-        return builder.sample(records, records[0].images, [turn])
-
-    (drop,) = made(root, lambda b, r: [quoting(b, r)])
-    assert isinstance(drop, Drop)
-    assert drop.reason == "cannot be written"
-    assert "<image>" in str(drop.value)
 
 
 def test_a_sound_sample_is_named_split_and_measured(root: Root) -> None:
