@@ -40,7 +40,7 @@ demo: setup  ## Synthetic corpora to a release you can load: OUT=demo ENGINE=ray
 	@printf 'gallery  ' && $(BIN)/mgdata view $(OUT)/taught
 
 test: setup  ## Run the tests (under ten minutes)
-	$(BIN)/pytest -n 2 --dist loadscope
+	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-teacher:  ## Run the teacher's tests on transformers, in .venv-transformers
 	$(PYTHON) tests/environments/make.py transformers

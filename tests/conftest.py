@@ -16,8 +16,24 @@ QUICK = ("got10k", "lasot", "motchallenge", "trackingnet")
 """Layouts of the quickstart."""
 
 
+LONG = (
+    *("test_recipes", "test_docs", "test_teacher_killed", "test_killed_runs", "test_needs"),
+    *("test_ray_cluster", "test_ray_engine", "test_teacher_runs", "test_teacher_products"),
+    *("test_teacher_recipes", "test_teacher_written", "test_reproducible", "test_benchmarks"),
+    *("test_resume", "test_remote", "test_disk", "test_wheel", "test_plugin_package", "test_cli"),
+    *("test_bad_folders", "test_bad_input", "test_estimate", "test_prose", "test_contract"),
+)
+"""Modules that take long, begun first: one that began last would keep a worker waiting."""
+
+
+def _place(item: pytest.Item) -> int:
+    name = item.path.stem
+    return LONG.index(name) if name in LONG else len(LONG)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of real corpora run when a folder of them is named, and only then."""
+    items.sort(key=_place)
     if os.environ.get("MGDATA_CORPORA"):
         return
     kept = [item for item in items if item.get_closest_marker("real") is None]

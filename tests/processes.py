@@ -72,6 +72,16 @@ class Started:
             time.sleep(0.001)
         assert self._count(text) >= times, f"exit code {ended}: {self.told[-3000:]}"
 
+    def reached(self, text: str, times: int = 1) -> bool:
+        """As `wait_for`; False where the process came to its end before."""
+        end = time.monotonic() + SECONDS
+        while self.process.poll() is None and time.monotonic() < end:
+            if self._count(text) >= times:
+                return True
+            time.sleep(0.001)
+        assert self.process.poll() == 0, f"exit code {self.process.poll()}: {self.told[-3000:]}"
+        return False
+
     def kill(self, *, workers: bool = True) -> None:
         """SIGKILL for the driver, and for every process that it started."""
         family = list(_family(self.process.pid)) if workers else [self.process.pid]
