@@ -109,12 +109,15 @@ def _awaited(
     done: SimpleQueue[Future[Reply] | End], flying: set[Future[Reply]], patience: float
 ) -> Future[Reply] | End:
     """The next event; the clock runs only while something is asked."""
-    since = time.monotonic()
+    since: float | None = None
     while True:
         try:
             return done.get(timeout=min(1.0, patience))
         except Empty:
+            # What flies now may have been asked a moment ago: its clock begins here.
             if not flying:
+                since = None
+            elif since is None:
                 since = time.monotonic()
             elif time.monotonic() - since >= patience:
                 raise EnvironmentFailure(
